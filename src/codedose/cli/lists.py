@@ -1,0 +1,97 @@
+"""What there is to choose from: tasks and backbones; and whether this machine is ready."""
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from codedose.backbone import BUILTIN, cache_folder
+from codedose.backbone import missing as missing_backbone
+from codedose.cli.show import as_json, as_table, plain
+from codedose.tasks import TASKS, task_named
+from codedose.tasks.task import chance
+from codedose.tasks.twins import generated
+
+NEEDED = ("torch", "transformers", "polars", "pydantic", "scipy", "statsmodels", "safetensors", "gguf")
+ENOUGH_MEMORY, ENOUGH_DISK = 6e9, 5e9  # bytes, for the quickstart
+
+
+def show_tasks(*, as_json_: bool) -> None:
+    """The twelve tasks: domain, answer, chance at level 1, source."""
+    rows = [(task.name, task.domain, task.answer_type, f"{chance(task, 1):.0%}", task.source) for task in TASKS]
+    columns = ("task", "domain", "answer", "chance", "source")
+    if as_json_:
+        as_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        as_table("", columns, rows)
+
+
+def show_task(name: str, level: int, *, as_json_: bool) -> None:
+    """One task: how it is asked, and three generated items of a level."""
+    task = task_named(name)
+    items = generated(task, seed_name="examples", level=level, count=3).select("question", "answer").to_dicts()
+    told = {"task": task.name, "domain": task.domain, "source": task.source, "instruction": task.instruction}
+    if as_json_:
+        as_json({**told, "answer_format": task.answer_format, "level": level, "items": items})
+        return
+    print(f"{task.name} ({task.domain}): {task.source}\n\n{task.instruction}\n{task.answer_format}\n")
+    for item in items:
+        print(f"level {level}: {item['question']}\n  gold: {item['answer']}\n")
+
+
+def show_backbones(*, as_json_: bool) -> None:
+    """The built-in backbone, converted ones in the cache, and how to name others."""
+    rows = [(BUILTIN, missing_backbone(BUILTIN, None) or "ready")]
+    rows += [(str(folder), "converted from GGUF") for folder in sorted((cache_folder() / "backbones").glob("[!.]*"))]
+    if as_json_:
+        as_json([{"backbone": name, "state": state} for name, state in rows])
+        return
+    as_table("", ("backbone", "state"), rows)
+    print("A study names a backbone as builtin:smollm2-135m, as a local folder in the transformers layout,")
+    print("as a .gguf file, or as a hub id (owner/name) with its 40-digit revision.")
+
+
+def examine(*, as_json_: bool) -> int:
+    """Look at this machine; returns 0 when it is ready for the quickstart, else 4."""
+    findings = [*packages(), *resources(), ("built-in backbone", *backbone())]
+    if as_json_:
+        as_json([{"what": what, "found": found, "ok": ok} for what, found, ok in findings])
+    else:
+        as_table(
+            "",
+            ("what", "found", ""),
+            [(what, plain(found), "ok" if ok else "NOT READY") for what, found, ok in findings],
+        )
+    return 0 if all(ok for _, _, ok in findings) else 4
+
+
+def packages() -> list[tuple[str, str, bool]]:
+    """Python and the packages that results rest on."""
+    found: list[tuple[str, str, bool]] = [("python", platform.python_version(), True)]
+    for name in NEEDED:
+        try:
+            found.append((name, version(name), True))
+        except PackageNotFoundError:
+            found.append((name, f"missing: 'make setup', or pip install {name}", False))
+    return found
+
+
+def resources() -> list[tuple[str, str, bool]]:
+    """Cores, memory, disk and GPUs."""
+    from codedose.cli.studies import available_cores, count_gpus
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    disk = shutil.disk_usage(Path.cwd()).free
+    gpus = count_gpus()
+    return [
+        ("cores", str(available_cores()), True),
+        ("memory", f"{memory / 1e9:.0f} GB", memory >= ENOUGH_MEMORY),
+        ("free disk", f"{disk / 1e9:.0f} GB", disk >= ENOUGH_DISK),
+        ("GPUs", str(gpus) if gpus else "none: everything runs on the CPU", True),
+    ]
+
+
+def backbone() -> tuple[str, bool]:
+    lacking = missing_backbone(BUILTIN, None)
+    return (lacking or "found", lacking is None)

@@ -1,0 +1,173 @@
+"""What `codedose plan` says: a study before it runs."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from codedose.analyse.power import smallest_effect
+from codedose.cli.show import as_json as print_json
+from codedose.cli.show import as_table, plain, span
+from codedose.cost import cost
+from codedose.keys import slug
+from codedose.plan import VERSIONS, Planner, cells
+from codedose.runner.schedule import to_run
+from codedose.runner.step import Step
+from codedose.runner.store import RECORD, is_done
+
+# Of one arm, in percentage points, where no earlier study says better: the seed-to-seed spread that
+# fine-tuning studies report is about one point (arXiv 2503.07329).
+ASSUMED = {"accuracy": 0.5, "draw_sd": 1.0, "run_sd": 1.0}
+
+
+LARGE_GPU = 80e9  # bytes
+
+
+def describe(planner: Planner, root: Path) -> dict[str, Any]:
+    """Cells, steps and why they run, cost, power and what is missing, as plain values."""
+    study = planner.study
+    left = to_run(root, planner.steps)
+    files, backbones = planner.missing
+    return {
+        "study": study.name,
+        "question": study.question,
+        "cells": len(list(cells(study))),
+        "backbones": [backbone.name for backbone in study.backbones],
+        "arms": {arm.name: arm.share for arm in study.mix.arms},
+        "draws": study.mix.draws,
+        "tasks": [task.name for task in study.tasks],
+        "steps": {
+            kind: {
+                "of": sum(step.kind == kind for step in planner.steps),
+                "to_run": sum(step.kind == kind for step in left),
+            }
+            for kind in VERSIONS
+        },
+        "why": [{"step": step.folder, "why": why(root, step)} for step in left],
+        "cost": asdict(cost(study)),
+        "smallest_effect": detectable(planner),
+        "assumed": ASSUMED,
+        "missing": [*files, *backbones, *too_small(planner)],
+    }
+
+
+def too_small(planner: Planner) -> list[str]:
+    """Where this machine's memory does not hold a training run, as sentences."""
+    needed = cost(planner.study).gpu_memory
+    if planner.gpus:
+        if needed > LARGE_GPU:
+            return [
+                f"full tuning of the largest backbone takes {needed / 1e9:.0f} GB before activations: more than one "
+                "80 GB GPU holds, and one training run does not yet spread over several"
+            ]
+        return []
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed <= memory:
+        return []
+    return [
+        f"memory: full tuning of the largest backbone takes {needed / 1e9:.0f} GB before activations; "
+        f"this machine has {memory / 1e9:.0f} GB and no GPU"
+    ]
+
+
+def detectable(planner: Planner) -> float | None:
+    """The smallest difference of the primary contrast that this design shows with 80 % power; None with one draw."""
+    study = planner.study
+    if study.mix.draws < 2:
+        return None
+    return smallest_effect(
+        tasks=len(study.tasks),
+        items_per_task=sum(task.count for task in study.tasks) // len(study.tasks),
+        draws=study.mix.draws,
+        seeds=study.tune.seeds,
+        backbones=len(study.backbones),
+        confidence=study.analyse.confidence,
+        **ASSUMED,
+    )
+
+
+def why(root: Path, step: Step) -> str:
+    """Why a step would run: it is new, a part of it was freed, or something changed since it was done."""
+    if is_done(root, step):
+        return f"its {step.perishable} was freed and is needed again"
+    before = sorted((root / step.kind).glob(f"{slug(step.label)}-*/{RECORD}"), key=lambda path: path.stat().st_mtime)
+    return changed(step, json.loads(before[-1].read_text())) if before else "not done yet"
+
+
+def changed(step: Step, record: Mapping[str, Any]) -> str:
+    """What differs from the step of the same name that is done already."""
+    now = {"version": step.version, "settings": dict(step.settings), "identity": dict(step.identity)}
+    found = [f"{part}{where}" for part, value in now.items() for where in differing(json_of(value), record[part])]
+    if not found and [need.folder for need in step.needs] != record["needs"]:
+        found = ["what it needs"]
+    return f"done before with another {', '.join(found)}" if found else "not done yet"
+
+
+def differing(new: Any, old: Any) -> list[str]:
+    """The places at which two values differ."""
+    if isinstance(new, dict) and isinstance(old, dict):
+        keys = sorted(set(new) | set(old))
+        return [f".{key}{rest}" for key in keys for rest in differing(new.get(key), old.get(key))]
+    return [] if new == old else [""]
+
+
+def json_of(value: object) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def tell(described: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a described plan."""
+    if as_json:
+        print_json(described)
+        return
+    print(f"{described['study']}: {described['question']}\n")
+    shares = ", ".join(f"{plain(name)} {share:.0%}" for name, share in described["arms"].items())
+    print(f"backbones  {', '.join(described['backbones'])}")
+    print(f"arms       {shares}; {described['draws']} draws of each")
+    print(f"tasks      {', '.join(described['tasks'])}")
+    rows = [(kind, count["of"], count["to_run"]) for kind, count in described["steps"].items()]
+    as_table("", ("step", "in the plan", "to run"), rows)
+    tell_cost(described)
+    reasons = Counter(entry["why"] for entry in described["why"])
+    for reason, count in reasons.most_common(8):
+        print(f"{count} steps would run: {plain(reason)}")
+    if not reasons:
+        print("nothing would run: every step is done")
+    if described["missing"]:
+        print("\nmissing on this machine:")
+        for sentence in described["missing"]:
+            print(f"  - {plain(sentence)}")
+
+
+def tell_cost(described: Mapping[str, Any]) -> None:
+    """The expected cost and power, with the assumptions they rest on."""
+    found = described["cost"]
+    print(f"expected   {described['cells']} cells, {found['runs']} trainings, {found['replies']:,} replies")
+    print(
+        f"tokens     {found['training_tokens'] / 1e6:,.2f} M to train on, {found['prompt_tokens'] / 1e6:,.2f} M of "
+        f"prompts, at most {found['reply_tokens'] / 1e6:,.2f} M written"
+    )
+    print(
+        f"time       about {span(found['gpu_hours'] * 3600)} on one H100-class GPU, or "
+        f"{span(found['cpu_hours'] * 3600)} on two CPU cores (a stated model, not a measurement: see cost.py)"
+    )
+    print(
+        f"memory     {found['gpu_memory'] / 1e9:,.1f} GB of weights, gradients and optimiser states "
+        "for the largest backbone"
+    )
+    print(
+        f"disk       {found['download'] / 1e9:,.1f} GB of backbones, {found['checkpoints'] / 1e9:,.1f} GB of checkpoints"
+    )
+    effect, assumed = described["smallest_effect"], described["assumed"]
+    if effect is None:
+        print("power      none: with one draw no difference can be told from training noise; ask three draws or more")
+    else:
+        print(
+            f"power      shows a difference of {effect:.1f} points or more with 80 % power, at accuracy "
+            f"{assumed['accuracy']:.0%}, with {assumed['draw_sd']:g} point of spread between draws and "
+            f"{assumed['run_sd']:g} between runs"
+        )
+    print()

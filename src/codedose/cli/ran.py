@@ -1,0 +1,87 @@
+"""What `codedose run` and `codedose report` say at the end, and what keeps a run from starting."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from codedose.cli.show import as_json as print_json
+from codedose.cli.show import plain
+from codedose.errors import MachineError, StudyError
+from codedose.plan import Planner
+from codedose.runner.children import LOGS
+from codedose.runner.schedule import Outcome
+from codedose.runner.store import is_done
+from codedose.stages import SUMMARY
+
+SOME_FAILED = 3
+SHOWN = 3  # failures whose log is repeated; more of them mostly say the same
+
+
+def refuse_unready(planner: Planner, study: Path) -> None:
+    """Raise before anything runs when files (StudyError) or backbones (MachineError) are not here."""
+    files, backbones = planner.missing
+    if files:
+        raise StudyError("\n".join(f"{study}: {sentence}" for sentence in files))
+    if backbones:
+        raise MachineError("\n".join(f"{study}: {sentence}" for sentence in backbones))
+
+
+def conclude(planner: Planner, root: Path, outcome: Outcome, *, as_json: bool) -> int:
+    """Print the summary and the report's path, and what failed; returns the exit code."""
+    report = root / planner.steps[-1].folder / "report.html"
+    lines = summary(planner, root)
+    if as_json:
+        print_json(
+            {
+                "study": planner.study.name,
+                "performed": len(outcome.performed),
+                "failed": [failed(root, failure) for failure in outcome.failed],
+                "blocked": [step.folder for step in outcome.blocked],
+                "missing_cells": sorted(planner.without),
+                "summary": lines,
+                "report": str(report) if report.is_file() else None,
+            }
+        )
+    else:
+        tell_failures(root, outcome)
+        tell_summary(planner, lines, report)
+    return SOME_FAILED if outcome.failed else 0
+
+
+def summary(planner: Planner, root: Path) -> list[str]:
+    """The five lines of the analysis, where it is done."""
+    analyse = next(step for step in planner.steps if step.kind == "analyse")
+    if not is_done(root, analyse):
+        return []
+    lines: list[str] = json.loads((root / analyse.folder / SUMMARY).read_text())["lines"]
+    return lines
+
+
+def failed(root: Path, failure: Any) -> dict[str, object]:
+    log = root / LOGS / f"{failure.step.folder}.log"
+    return {"step": failure.step.folder, "reason": plain(failure.reason), "log": str(log)}
+
+
+def tell_failures(root: Path, outcome: Outcome) -> None:
+    """Each failed step with its reason, the last lines of its log, and where the log is."""
+    for number, failure in enumerate(outcome.failed):
+        print(f"\nfailed: {failure.step.kind} {plain(failure.step.label)}: {plain(failure.reason)}", file=sys.stderr)
+        for line in failure.log if number < SHOWN else ():
+            print(f"    {plain(line)}", file=sys.stderr)
+        print(f"    the whole log: {root / LOGS / failure.step.folder}.log", file=sys.stderr)
+    if outcome.blocked:
+        print(
+            f"{len(outcome.blocked)} steps that need these never started; the same command tries again", file=sys.stderr
+        )
+
+
+def tell_summary(planner: Planner, lines: list[str], report: Path) -> None:
+    print()
+    if planner.without:
+        print(f"INCOMPLETE: {len(planner.without)} cells are missing: {', '.join(sorted(planner.without))}\n")
+    for line in lines:
+        print(plain(line))
+    if planner.study.caution:
+        print(f"\nCaution: {plain(planner.study.caution)}")
+    print(f"\nreport: {report}" if report.is_file() else "\nno report: too little is done to say anything")

@@ -1,0 +1,241 @@
+"""The commands on a study file: new, plan, run, status, report, gc, and what there is to choose from."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codedose.errors import StudyError
+
+if TYPE_CHECKING:
+    from codedose.plan import Planner
+    from codedose.runner.schedule import Outcome
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study file (YAML)")]
+StorePath = Annotated[Path | None, typer.Option("--store", metavar="PATH", help="the store; default: beside the study")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+Cores = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; default: all")]
+Gpus = Annotated[int | None, typer.Option(min=0, help="GPUs to use; default: all")]
+
+
+def new(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="the study file to write")],
+    json: AsJson = False,
+) -> None:
+    """Write a study file to start from: the quickstart, with every choice explained."""
+    from codedose.cli.show import as_json
+    from codedose.study import parse
+
+    text = (Path(__file__).parents[1] / "start.yaml").read_text(encoding="utf-8")
+    text = text.replace("name: quickstart\n", f"name: {path.stem}\n", 1)
+    parse(text, str(path))  # the file's name becomes the study's: refuse one that cannot
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise StudyError(f"{path}: is there already; choose another name") from None
+    if json:
+        as_json({"study": str(path)})
+    else:
+        print(f"wrote {path}; change what you like, then: codedose plan {path}")
+
+
+def plan(
+    study: StudyFile, store: StorePath = None, cores: Cores = None, gpus: Gpus = None, json: AsJson = False
+) -> None:
+    """The dry run: cells, steps and why they would run, cost, power, and what is missing here."""
+    from codedose.cli.planned import describe, tell
+
+    planner = planner_of(study, cores, gpus)
+    described = describe(planner, root_of(study, store))
+    tell(described, as_json=json)
+
+
+def run(
+    study: StudyFile, store: StorePath = None, cores: Cores = None, gpus: Gpus = None, json: AsJson = False
+) -> None:
+    """Run a study, or go on with it: what is done is never done again."""
+    from codedose.cli.ran import conclude, refuse_unready
+    from codedose.cli.show import Bars, Lines
+    from codedose.runner.children import Children
+    from codedose.runner.schedule import Slots
+    from codedose.runner.schedule import run as perform
+    from codedose.runner.store import locked, remember
+
+    planner, root = planner_of(study, cores, gpus), root_of(study, store)
+    refuse_unready(planner, study)
+    teller = Bars() if sys.stdout.isatty() and not json else Lines()
+    if json:
+        teller.say = lambda line: print(line, file=sys.stderr, flush=True)  # type: ignore[method-assign]
+    slots = Slots(planner.cores, planner.gpus)
+    with locked(root):
+        remember(root, planner.study.name, planner.steps)
+        try:
+            with Children(planner.gpus) as engine:
+                outcome: Outcome = perform(root, planner.steps, slots=slots, submit=engine.submit, tell=teller)
+                planner = without_failed(planner, outcome)
+                if outcome.failed and planner.has_cells:
+                    remember(root, planner.study.name, planner.steps)
+                    perform(root, planner.steps, slots=slots, submit=engine.submit, tell=teller)
+        finally:
+            if isinstance(teller, Bars):
+                teller.close()
+    raise typer.Exit(conclude(planner, root, outcome, as_json=json))
+
+
+def without_failed(planner: "Planner", outcome: "Outcome") -> "Planner":
+    """The same study without the cells that failed, for a partial report that names them."""
+    from dataclasses import replace
+
+    from codedose.plan import failed_cells
+
+    return replace(planner, without=failed_cells([*(f.step for f in outcome.failed), *outcome.blocked]))
+
+
+def status(study: StudyFile, store: StorePath = None, json: AsJson = False) -> None:
+    """What is done, what is left, and where the report is."""
+    from codedose.cli.show import as_json, as_table
+    from codedose.runner.schedule import to_run
+    from codedose.runner.store import is_done
+
+    planner, root = planner_of(study, None, None), root_of(study, store)
+    left = {step.key for step in to_run(root, planner.steps)}
+    kinds = list(dict.fromkeys(step.kind for step in planner.steps))
+    rows = [
+        (
+            kind,
+            sum(s.kind == kind and is_done(root, s) for s in planner.steps),
+            sum(s.kind == kind for s in planner.steps),
+        )
+        for kind in kinds
+    ]
+    report = root / planner.steps[-1].folder / "report.html"
+    found = str(report) if report.is_file() else None
+    if json:
+        as_json(
+            {
+                "store": str(root),
+                "left": len(left),
+                "steps": {k: {"done": d, "of": n} for k, d, n in rows},
+                "report": found,
+            }
+        )
+        return
+    as_table(f"{planner.study.name} in {root}", ("step", "done", "of"), rows)
+    print(f"{len(left)} steps left: codedose run {study}" if left else f"everything is done; the report: {found}")
+
+
+def report(study: StudyFile, store: StorePath = None, json: AsJson = False) -> None:
+    """The report of a finished study: built from the store, without training or asking anything."""
+    from codedose.cli.ran import conclude
+    from codedose.runner.schedule import Slots, Teller, inline, to_run
+    from codedose.runner.schedule import run as perform
+    from codedose.runner.store import locked
+
+    planner, root = planner_of(study, None, None), root_of(study, store)
+    left = [step for step in to_run(root, planner.steps) if step.kind not in ("analyse", "report")]
+    if left:
+        raise StudyError(
+            f"{study}: {len(left)} steps are not done yet (codedose plan {study} lists them): codedose run {study}"
+        )
+    with locked(root):
+        outcome = perform(root, planner.steps, slots=Slots(1), submit=inline, tell=Teller())
+    raise typer.Exit(conclude(planner, root, outcome, as_json=json))
+
+
+def gc(
+    study: StudyFile,
+    store: StorePath = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
+    json: AsJson = False,
+) -> None:
+    """Free what no study in the store needs any more. The study file names the store and is kept."""
+    from codedose.cli.show import as_json
+    from codedose.runner.store import forget, locked, remember, unreached
+
+    planner, root = planner_of(study, None, None), root_of(study, store)
+    if not root.is_dir():
+        raise StudyError(f"{root}: there is no store; nothing has been run yet")
+    with locked(root):
+        remember(root, planner.study.name, planner.steps)
+        folders = unreached(root)
+        freed = 0 if dry_run else forget(folders)
+    if json:
+        as_json({"folders": [str(folder) for folder in folders], "freed_bytes": freed})
+        return
+    for folder in folders:
+        print(folder)
+    print(f"{len(folders)} folders that no study needs" + ("" if dry_run else f", {freed / 1e6:,.1f} MB freed"))
+
+
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="show this task's instruction and example items")] = None,
+    level: Annotated[int, typer.Option(min=1, max=4, help="of the example items")] = 1,
+    json: AsJson = False,
+) -> None:
+    """The twelve tasks, or one of them with example items."""
+    from codedose.cli.lists import show_task, show_tasks
+
+    if name:
+        show_task(name, level, as_json_=json)
+    else:
+        show_tasks(as_json_=json)
+
+
+def backbones(json: AsJson = False) -> None:
+    """The backbones on this machine, and the four ways to name one in a study."""
+    from codedose.cli.lists import show_backbones
+
+    show_backbones(as_json_=json)
+
+
+def schema() -> None:
+    """The JSON schema of a study file, for editors that check YAML as it is typed."""
+    from codedose.cli.show import as_json
+    from codedose.study import json_schema
+
+    as_json(json_schema())
+
+
+def doctor(json: AsJson = False) -> None:
+    """Whether this machine is ready: packages, cores, memory, disk, GPUs, the built-in backbone."""
+    from codedose.cli.lists import examine
+
+    raise typer.Exit(examine(as_json_=json))
+
+
+def planner_of(study: Path, cores: int | None, gpus: int | None) -> "Planner":
+    """The plan of a study file for this machine."""
+    from codedose.plan import Planner
+    from codedose.study import load
+
+    loaded = load(study)
+    return Planner(loaded, study.parent, cores=cores or available_cores(), gpus=count_gpus() if gpus is None else gpus)
+
+
+def root_of(study: Path, store: Path | None) -> Path:
+    return store if store is not None else study.parent / "store"
+
+
+def available_cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count_gpus() -> int:
+    """The GPUs that NVIDIA's driver lists and CUDA_VISIBLE_DEVICES leaves; 0 without the driver."""
+    import subprocess
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([part for part in visible.split(",") if part.strip() not in ("", "-1")])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+COMMANDS: tuple[Any, ...] = (new, plan, run, status, report, gc, tasks, backbones, schema, doctor)

@@ -1,0 +1,104 @@
+"""What a study will cost, before anything is downloaded: tokens, hours, memory and disk from a stated model.
+
+The model. Training takes 6 floating-point operations per parameter and token; asking takes 2 per
+parameter and prompt token, and each decoding step reads all weights once. One GPU is an H100 (989
+TFLOP/s bfloat16 dense, 3.35 TB/s, NVIDIA's data sheet), of which training reaches 40 % and decoding
+60 % of the bandwidth; one CPU core reaches 60 GFLOP/s and reads 5 GB/s. A prediction calibrated on the machine at
+hand is better than this one, and says so; this one only says which order of magnitude to expect.
+"""
+
+from dataclasses import dataclass
+
+from codedose.study import Backbone, Study, TaskUse
+
+STARTER_TOKENS = 170  # mean tokens of a built-in conversation with SmolLM2's tokenizer, measured
+SHAREGPT_TOKENS = 1200  # of a ShareGPT record: 973 (general) to 1,409 (code) assistant tokens, and the requests
+PROMPT_TOKENS = 100  # of a question with its instruction
+
+GPU_FLOPS, GPU_SHARE = 989e12, 0.40
+GPU_BYTES, GPU_BYTES_SHARE = 3.35e12, 0.60
+CORE_FLOPS, CORE_BYTES = 60e9, 5e9
+
+# Bytes a parameter while tuning with AdamW: float32 weights, gradients and two moments; and in a bfloat16 file.
+TUNING_BYTES, FILE_BYTES = 16, 2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The expected cost of a study. Hours are of one GPU, and of two CPU cores."""
+
+    runs: int
+    cells: int
+    replies: int
+    training_tokens: float
+    prompt_tokens: float
+    reply_tokens: float  # at most: replies that stop early are shorter
+    gpu_hours: float
+    cpu_hours: float
+    gpu_memory: float  # bytes, for the largest backbone, activations left out
+    download: float  # bytes
+    checkpoints: float  # bytes kept
+
+
+def cost(study: Study) -> Cost:
+    """The expected cost of a whole study."""
+    runs = study.mix.draws * len(study.mix.arms) * study.tune.seeds
+    asked = runs + study.untuned
+    items = sum(task.count for task in study.tasks)
+    written = sum(task.count * (task.max_new_tokens + study.generate.forced_tokens) for task in study.tasks)
+    billions = [backbone.scale for backbone in study.backbones]
+    trained = training_tokens(study)
+    return Cost(
+        runs=runs * len(billions),
+        cells=asked * len(billions),
+        replies=asked * len(billions) * items,
+        training_tokens=runs * len(billions) * trained,
+        prompt_tokens=asked * len(billions) * items * prompt_tokens(study) * 1.0,
+        reply_tokens=asked * len(billions) * written * 1.0,
+        gpu_hours=hours(study, runs, asked, gpu=True),
+        cpu_hours=hours(study, runs, asked, gpu=False) / 2,
+        gpu_memory=max(billions) * 1e9 * TUNING_BYTES,
+        download=sum(b.scale for b in study.backbones if not b.model.startswith("builtin:")) * 1e9 * FILE_BYTES,
+        checkpoints=runs * sum(billions) * 1e9 * FILE_BYTES
+        if study.keep_checkpoints
+        else max(billions) * 1e9 * FILE_BYTES,
+    )
+
+
+def hours(study: Study, runs: int, asked: int, *, gpu: bool) -> float:
+    """Hours of one GPU, or of one CPU core, for all backbones."""
+    total = 0.0
+    for backbone in study.backbones:
+        total += runs * seconds_to_tune(study, backbone, gpu=gpu)
+        total += asked * sum(seconds_to_ask(study, backbone, task, gpu=gpu) for task in study.tasks)
+    return total / 3600
+
+
+def training_tokens(study: Study) -> float:
+    """Tokens of one training run."""
+    starter = all(source.path.startswith("builtin:") for source in study.pool.sources)
+    tokens = min(STARTER_TOKENS if starter else SHAREGPT_TOKENS, study.tune.max_length)
+    return float(study.mix.budget * study.tune.epochs * tokens)
+
+
+def prompt_tokens(study: Study) -> int:
+    """Tokens of a prompt, read twice: for the reply and for the forced answer."""
+    return 2 * PROMPT_TOKENS
+
+
+def seconds_to_tune(study: Study, backbone: Backbone, *, gpu: bool = False) -> float:
+    """Expected seconds of one training run on one GPU or one CPU core."""
+    speed = GPU_FLOPS * GPU_SHARE if gpu else CORE_FLOPS
+    return 6 * backbone.scale * 1e9 * training_tokens(study) / speed
+
+
+def seconds_to_ask(study: Study, backbone: Backbone, task: TaskUse, *, gpu: bool = False) -> float:
+    """Expected seconds to ask one task's items of one cell on one GPU or one CPU core."""
+    flops = GPU_FLOPS * GPU_SHARE if gpu else CORE_FLOPS
+    bandwidth = GPU_BYTES * GPU_BYTES_SHARE if gpu else CORE_BYTES
+    weights = backbone.scale * 1e9
+    batches = -(-task.count // study.generate.batch)
+    steps = batches * (task.max_new_tokens + study.generate.forced_tokens)
+    written = task.count * (task.max_new_tokens + study.generate.forced_tokens)
+    computed = 2 * weights * (task.count * prompt_tokens(study) + written) / flops
+    return computed + steps * weights * FILE_BYTES / bandwidth

@@ -1,0 +1,314 @@
+"""Study -> steps: the only file that knows the order of the story.
+
+pool -> label -> mix (arm x draw) -> balance
+mix -> tune (backbone x arm x draw x seed) -> generate (x task) -> score -> analyse -> report
+                                  items (task) ---^
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from codedose import stages
+from codedose.backbone import BUILTIN, identity
+from codedose.backbone import missing as missing_backbone
+from codedose.cost import seconds_to_ask, seconds_to_tune
+from codedose.errors import MachineError
+from codedose.keys import file_digest
+from codedose.pool.starter import NAME as STARTER
+from codedose.pool.starter import files as starter_files
+from codedose.runner.step import Step, Where
+from codedose.study import Arm, Backbone, Study, TaskUse
+from codedose.tables import UNTUNED
+from codedose.tasks import task_named
+
+# Bump one when its stage writes something else for the same input: tests/test_golden.py says when.
+VERSIONS = {
+    "pool": 1,
+    "label": 1,
+    "mix": 1,
+    "balance": 1,
+    "items": 1,
+    "tune": 1,
+    "generate": 1,
+    "score": 1,
+    "analyse": 1,
+    "report": 1,
+}
+
+SMALL = 0.3  # billions of parameters: below, one core a process uses a CPU better than many cores one process
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One backbone, tuned on one draw of one arm with one seed; or untuned (arm, draw and seed are None)."""
+
+    backbone: Backbone
+    arm: Arm | None = None
+    draw: int | None = None
+    seed: int | None = None
+
+    @property
+    def name(self) -> str:
+        if self.arm is None:
+            return f"{self.backbone.name}/{UNTUNED}"
+        return f"{self.backbone.name}/{self.arm.name}/d{self.draw}/s{self.seed}"
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """What the scores say of a cell."""
+        return {
+            "cell": self.name,
+            "backbone": self.backbone.name,
+            "family": self.backbone.family,
+            "scale": self.backbone.scale,
+            "arm": self.arm.name if self.arm else UNTUNED,
+            "share": self.arm.share if self.arm else None,
+            "draw": self.draw,
+            "seed": self.seed,
+        }
+
+
+def cells(study: Study) -> Iterator[Cell]:
+    """Every cell of a study: for each backbone the untuned one, then draw by draw all arms and seeds."""
+    for backbone in study.backbones:
+        if study.untuned:
+            yield Cell(backbone)
+        for draw, arm, seed in product(range(study.mix.draws), study.mix.arms, range(study.tune.seeds)):
+            yield Cell(backbone, arm, draw, seed)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """A study, where its relative paths start, and what this machine offers; `steps` is its plan.
+
+    `without` names cells that failed: the plan then ends in a partial report that says so.
+    """
+
+    study: Study
+    base: Path
+    cores: int = 1
+    gpus: int = 0
+    without: frozenset[str] = frozenset()
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """All steps, each after those it needs; the last is the report."""
+        told: list[Step] = [self.pool, self.label, *self.draws.values(), self.balance, *self.items.values()]
+        tunes: list[Step] = []
+        asked: list[Step] = []
+        scored: list[Step] = []
+        for cell in cells(self.study):
+            if cell.name in self.without:
+                continue
+            tune = self.tune(cell) if cell.arm else None
+            generate = [self.generate(cell, task, tune) for task in self.study.tasks]
+            score = self.score(cell, generate)
+            told += [*([tune] if tune else []), *generate, score]
+            tunes += [tune] if tune else []
+            asked += generate
+            scored.append(score)
+        analyse = self.analyse(scored)
+        return [*told, analyse, self.report(analyse, [*scored, *asked, *tunes])]
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether any tuned cell is left to say something about."""
+        return any(cell.arm and cell.name not in self.without for cell in cells(self.study))
+
+    @cached_property
+    def pool(self) -> Step:
+        sources = [source.model_dump() for source in self.study.pool.sources]
+        return Step(
+            "pool",
+            "pool",
+            stages.pool_step,
+            VERSIONS["pool"],
+            {"sources": sources, "longest": self.study.pool.longest},
+            identity={"digests": [self.digest(source.path) for source in self.study.pool.sources]},
+            given={"folder": str(self.base.resolve())},
+            weight=2,
+        )
+
+    @cached_property
+    def label(self) -> Step:
+        by = {"by": self.study.label.by}
+        return Step("label", self.study.label.by, stages.label_step, VERSIONS["label"], by, (self.pool,))
+
+    @cached_property
+    def draws(self) -> dict[tuple[str, int], Step]:
+        """One step an arm and draw, made once and shared by all backbones and seeds."""
+        mix = self.study.mix
+        return {
+            (arm.name, draw): Step(
+                "mix",
+                f"{arm.name}-d{draw}",
+                stages.mix_step,
+                VERSIONS["mix"],
+                {"arm": arm.name, "share": arm.share, "budget": mix.budget, "math": mix.math, "draw": draw},
+                (self.pool, self.label),
+            )
+            for arm, draw in product(mix.arms, range(mix.draws))
+        }
+
+    def drawn(self, cell: Cell) -> Step:
+        """The training set of a tuned cell."""
+        return next(
+            step for (arm, draw), step in self.draws.items() if cell.arm and (arm, draw) == (cell.arm.name, cell.draw)
+        )
+
+    @cached_property
+    def balance(self) -> Step:
+        needs = (self.label, *self.draws.values())
+        baseline = {"baseline": self.study.analyse.primary.against}
+        return Step("balance", "arms", stages.balance_step, VERSIONS["balance"], baseline, needs)
+
+    @cached_property
+    def items(self) -> dict[str, Step]:
+        """One step a task. A task's items depend on the study's name, not on its other tasks."""
+        return {task.name: self.items_of(task) for task in self.study.tasks}
+
+    def items_of(self, task: TaskUse) -> Step:
+        settings = {
+            "task": task.name,
+            "origin": task.origin,
+            "level": task.level,
+            "count": task.count,
+            "seed_name": self.study.name,
+        }
+        return Step(
+            "items",
+            task.name,
+            stages.items_step,
+            VERSIONS["items"],
+            settings,
+            identity={"digest": self.digest(task.path) if task.path else None},
+            given={"path": self.local(task.path) if task.path else None},
+        )
+
+    @property
+    def prompt(self) -> dict[str, object]:
+        return {"template": self.study.prompt.template, "system": self.study.prompt.system}
+
+    def tune(self, cell: Cell) -> Step:
+        backbone = cell.backbone
+        return Step(
+            "tune",
+            cell.name,
+            stages.tune_step,
+            VERSIONS["tune"],
+            {"cell": cell.name, "seed": cell.seed, "how": self.study.tune.model_dump(), "prompt": self.prompt},
+            (self.drawn(cell),),
+            identity={"backbone": self.identities[backbone.name]},
+            given={"backbone": self.loadable(backbone)},
+            perishable=None if self.study.keep_checkpoints else stages.CHECKPOINT,
+            where=self.where(backbone),
+            weight=seconds_to_tune(self.study, backbone),
+        )
+
+    def generate(self, cell: Cell, task: TaskUse, tune: Step | None) -> Step:
+        return Step(
+            "generate",
+            f"{cell.name}-{task.name}",
+            stages.generate_step,
+            VERSIONS["generate"],
+            {
+                "cell": cell.name,
+                "task": task.name,
+                "max_new_tokens": task.max_new_tokens,
+                "how": self.study.generate.model_dump(),
+                "prompt": self.prompt,
+            },
+            (self.items[task.name], *([tune] if tune else [])),
+            identity={
+                "asked": asked_as(task.name),
+                **({} if tune else {"backbone": self.identities[cell.backbone.name]}),
+            },
+            given={"backbone": self.loadable(cell.backbone)},
+            consumes=(tune,) if tune else (),
+            where=self.where(cell.backbone),
+            weight=seconds_to_ask(self.study, cell.backbone, task),
+        )
+
+    def score(self, cell: Cell, generate: list[Step]) -> Step:
+        needs = [*generate, *self.items.values()]
+        if cell.arm:
+            needs += [self.drawn(cell), self.label]
+        settings = {"cell": cell.columns, "dose": cell.arm is not None}
+        return Step("score", cell.name, stages.score_step, VERSIONS["score"], settings, tuple(needs))
+
+    def analyse(self, scored: list[Step]) -> Step:
+        analyse = self.study.analyse
+        settings = {
+            "primary": [analyse.primary.arm, analyse.primary.against],
+            "reading": analyse.reading,
+            "confidence": analyse.confidence,
+            "margin": analyse.margin,
+            "consistency": [analyse.consistency.consistent, analyse.consistency.opposite],
+            "partial": bool(self.without),
+        }
+        version = VERSIONS["analyse"]
+        return Step("analyse", self.study.name, stages.analyse_step, version, settings, tuple(scored), weight=5)
+
+    def report(self, analyse: Step, shown: list[Step]) -> Step:
+        settings = {"study": self.study.model_dump(mode="json"), "missing": sorted(self.without)}
+        needs = (analyse, self.balance, self.pool, *self.items.values(), *shown)
+        return Step("report", self.study.name, stages.report_step, VERSIONS["report"], settings, needs, weight=3)
+
+    @cached_property
+    def identities(self) -> Mapping[str, object]:
+        return {backbone.name: self.identity(backbone) for backbone in self.study.backbones}
+
+    def identity(self, backbone: Backbone) -> object:
+        try:
+            return identity(str(self.loadable(backbone)["model"]), backbone.revision)
+        except MachineError:  # told by `missing`; a plan is possible all the same
+            return {"missing": backbone.model}
+
+    def loadable(self, backbone: Backbone) -> dict[str, object]:
+        """A backbone as `backbone.resolve` takes it, with its local path made whole."""
+        near = self.base / backbone.model
+        local = backbone.model != BUILTIN and near.exists()
+        return {"model": str(near.resolve()) if local else backbone.model, "revision": backbone.revision}
+
+    def local(self, path: str) -> str:
+        return path if path == STARTER else str((self.base / path).resolve())
+
+    def digest(self, path: str) -> str:
+        """What a file holds, or that it is missing: a plan is possible all the same."""
+        if path == STARTER:
+            return hashlib.sha256("".join(map(file_digest, starter_files())).encode()).hexdigest()
+        file = self.base / path
+        return file_digest(file) if file.is_file() else f"missing: {path}"
+
+    def where(self, backbone: Backbone) -> Where:
+        if self.gpus:
+            return Where(cores=1, gpus=1, worker=backbone.name)
+        return Where(cores=1 if backbone.scale < SMALL else self.cores, worker=backbone.name)
+
+    @cached_property
+    def missing(self) -> tuple[list[str], list[str]]:
+        """What keeps this study from running here, as sentences: files, and backbones."""
+        named = [("pool.sources", source.path) for source in self.study.pool.sources if source.path != STARTER]
+        named += [(f"the items of {task.name}", task.path) for task in self.study.tasks if task.path]
+        files = [
+            f"{what}: there is no file {self.local(path)}" for what, path in named if not (self.base / path).is_file()
+        ]
+        lacking = (missing_backbone(**self.loadable(backbone)) for backbone in self.study.backbones)  # type: ignore[arg-type]
+        return files, [sentence for sentence in lacking if sentence]
+
+
+def asked_as(task: str) -> dict[str, Any]:
+    """The words around a task's questions: new words are new completions."""
+    known = task_named(task)
+    return {"instruction": known.instruction, "answer_format": known.answer_format}
+
+
+def failed_cells(failed: Iterable[Step]) -> frozenset[str]:
+    """The cells that lack something because these steps failed or never started."""
+    named = (step.settings["cell"] for step in failed if step.kind in ("tune", "generate", "score"))
+    return frozenset(str(cell["cell"] if isinstance(cell, Mapping) else cell) for cell in named)

@@ -1,0 +1,1 @@
+"""Sources -> examples: reading, cleaning, and the built-in pool."""

@@ -1,0 +1,1 @@
+"""effects (and the rest) -> one HTML file, and the tables beside it."""

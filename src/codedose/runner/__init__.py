@@ -1,0 +1,1 @@
+"""Steps, their store, and who performs them when. Knows no science."""

@@ -1,0 +1,176 @@
+"""The local engine: steps in child processes that outlive a step and die with their parent."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+
+from codedose.runner.schedule import StepFailed
+from codedose.runner.step import Progress, Step, Where
+from codedose.runner.store import perform
+
+LOGS = "logs"
+TAIL = 12  # lines of a log that a failure repeats
+DIE_WITH_PARENT = 1  # Linux: prctl(PR_SET_PDEATHSIG)
+
+
+class Worker:
+    """One child process: it performs the steps it is sent, one at a time."""
+
+    def __init__(self, where: Where, gpus: tuple[int, ...]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.where, self.gpus, self.busy = where, gpus, False
+        self.process = context.Process(target=serve, args=(theirs, where.cores, gpus, os.getpid()))
+        self.process.start()
+        theirs.close()
+
+    def do(self, root: Path, step: Step, progress: Progress, future: "Future[None]") -> None:
+        """Send a step and wait for its end; runs in a thread of the parent."""
+        try:
+            self.pipe.send((root, step))
+            while (message := self.pipe.recv())[0] == "progress":
+                progress(*message[1:])
+            problem = None if message[0] == "done" else StepFailed(message[1], tail(root, step))
+        except (EOFError, OSError):
+            self.process.join(5)
+            problem = StepFailed(death(self.process.exitcode), tail(root, step))
+        self.busy = False
+        if problem:
+            future.set_exception(problem)
+        else:
+            future.set_result(None)
+
+    def stop(self) -> None:
+        """End the process: an idle one by closing its pipe; a step that a busy one was doing leaves only a draft."""
+        self.pipe.close()
+        if self.busy:
+            self.process.terminate()
+        self.process.join(2)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+class Children:
+    """An engine of child processes; a process that served a step serves the next one of its kind.
+
+    Use it as a context: its processes end with it. Start it from the main thread, because Linux
+    ends a child when the thread that started it ends.
+    """
+
+    def __init__(self, gpus: int = 0) -> None:
+        self.gpus = gpus
+        self.workers: list[Worker] = []
+
+    def __enter__(self) -> "Children":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self.workers:
+            worker.stop()
+
+    def submit(self, root: Path, step: Step, progress: Progress) -> "Future[None]":
+        """Perform `step` in a child process; the future ends with it, or with StepFailed."""
+        future: Future[None] = Future()
+        worker = self.worker_for(step.where)
+        worker.busy = True
+        threading.Thread(target=worker.do, args=(root, step, progress, future), daemon=True).start()
+        return future
+
+    def worker_for(self, where: Where) -> Worker:
+        """An idle process of this kind, or a new one in the place of the idle ones of other kinds."""
+        for worker in [worker for worker in self.workers if not worker.busy]:
+            if worker.where == where and worker.process.is_alive():
+                return worker
+            if (worker.where != where and where.worker) or not worker.process.is_alive():
+                worker.stop()
+                self.workers.remove(worker)
+        taken = {gpu for worker in self.workers for gpu in worker.gpus}
+        free = [gpu for gpu in range(self.gpus) if gpu not in taken]
+        self.workers.append(Worker(where, tuple(free[: where.gpus])))
+        return self.workers[-1]
+
+
+def serve(pipe: Connection, cores: int, gpus: tuple[int, ...], parent: int) -> None:
+    """The life of a child process: perform steps until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear
+    die_with(parent)
+    for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
+        os.environ[name] = str(cores)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["TQDM_DISABLE"] = "1"
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+    while True:
+        try:
+            root, step = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(attempt(root, step, lambda *news: pipe.send(("progress", *news))))
+
+
+def attempt(root: Path, step: Step, progress: Progress) -> tuple[str, ...]:
+    """Perform a step with its output in a log of its own; what to tell the parent."""
+    log = log_of(root, step)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as file:
+            os.dup2(file.fileno(), sys.stdout.fileno())
+            os.dup2(file.fileno(), sys.stderr.fileno())
+        perform(root, step, progress)
+        return ("done",)
+    except Exception as problem:
+        try:
+            traceback.print_exc()
+            sys.stderr.flush()
+        except OSError:
+            return ("failed", reason(problem))  # a full disk has no room for the log either
+        return ("failed", reason(problem))
+
+
+def reason(problem: Exception) -> str:
+    """An exception as one sentence with its mend where the runner knows one."""
+    if isinstance(problem, OSError) and problem.errno in (28, 122, 27):  # ENOSPC, EDQUOT, EFBIG
+        return f"the disk is full ({problem.strerror}): free some space ('codedose gc' helps), then run the same again"
+    if isinstance(problem, MemoryError):
+        return "out of memory: close other programs or choose a smaller backbone, then run the same again"
+    return str(problem) or type(problem).__name__
+
+
+def log_of(root: Path, step: Step) -> Path:
+    return root / LOGS / f"{step.folder}.log"
+
+
+def tail(root: Path, step: Step) -> list[str]:
+    """The last lines of a step's log, without terminal control characters."""
+    try:
+        lines = log_of(root, step).read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    return ["".join(c for c in line if c.isprintable())[:500] for line in lines[-TAIL:]]
+
+
+def death(code: int | None) -> str:
+    """Why a process ended without a word."""
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = " (often the system's answer to too little memory)" if name == "SIGKILL" else ""
+        return f"its process was killed by {name}{hint}; run the same command again to go on"
+    return f"its process ended by itself with exit code {code}"
+
+
+def die_with(parent: int) -> None:
+    """Ask Linux to end this process when its parent dies, however it dies; elsewhere the closed pipe ends it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)

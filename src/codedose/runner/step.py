@@ -1,0 +1,51 @@
+"""Step: one unit of work, and the key that names it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from codedose.keys import fingerprint, slug
+
+Progress = Callable[[int, int, str], None]  # (done, of, note)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One unit of work: `do(inputs, out, progress=..., **settings, **given)` fills the folder `out`.
+
+    `settings` decide the result and are part of the key; `identity` (digests of files, pinned
+    revisions) is part of the key only; `given` (paths) is handed to `do` only. `where` and `weight`
+    decide where and when a step runs, never what it writes.
+    """
+
+    kind: str
+    label: str
+    do: Callable[..., None]
+    version: int  # bumped when `do` changes what it writes
+    settings: Mapping[str, object] = field(default_factory=dict)
+    needs: tuple["Step", ...] = ()
+    identity: Mapping[str, object] = field(default_factory=dict)
+    given: Mapping[str, object] = field(default_factory=dict)
+    perishable: str | None = None  # a subfolder that may be freed once nothing waits for it
+    consumes: tuple["Step", ...] = ()  # those of `needs` whose perishable part is read
+    where: "Where" = field(default_factory=lambda: Where())
+    weight: float = 1.0  # expected seconds, for the time left
+
+    @cached_property
+    def key(self) -> str:
+        needed = [step.key for step in self.needs]
+        return fingerprint(self.kind, self.version, self.settings, self.identity, needed)
+
+    @property
+    def folder(self) -> str:
+        """Where a store keeps it: readable, safe as a path, and unique through its key."""
+        return f"{self.kind}/{slug(self.label)}-{self.key}"
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a step occupies while it runs. Steps with the same `worker` like the same process."""
+
+    cores: int = 1
+    gpus: int = 0
+    worker: str = ""

@@ -1,0 +1,95 @@
+"""completions and items -> scores: one verdict per reply and reading."""
+
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+
+from codedose.errors import DataError
+from codedose.tables import COMPLETIONS, ITEMS, READINGS, SCORES, check
+from codedose.tasks import task_named
+from codedose.tasks.readings import in_code, normal, read, verdict
+from codedose.tasks.task import Task
+
+CELL = ("cell", "backbone", "family", "scale", "arm", "share", "measured_dose", "draw", "seed")
+FINISHES = ("stop", "length")
+
+
+def score(completions: pl.DataFrame, items: pl.DataFrame, *, cell: Mapping[str, object]) -> pl.DataFrame:
+    """One row (tables.SCORES) per completion and reading, in the completions' order.
+
+    `cell` gives the columns that are the same for every reply: CELL. Raises DataError for an item
+    that is unknown or stands there twice, and for a reply to the same item and sample that does.
+    """
+    completions, items = check(completions, COMPLETIONS), check(items, ITEMS)
+    refuse_repeated(items, ["item_id"], "item")
+    refuse_repeated(completions, ["item_id", "sample"], "reply to one item and sample")
+    refuse_strangers(completions, items, str(cell["cell"]))
+    asked = {item["item_id"]: item for item in items.iter_rows(named=True)}
+    rows = []
+    for reply in completions.iter_rows(named=True):
+        item = asked[reply["item_id"]]
+        given = {name: item[name] for name in ("task", "domain", "origin", "level", "item_id", "cluster")}
+        told = {**cell, **given, "sample": reply["sample"], "in_code": in_code(reply["text"])}
+        for reading, _, outcome in judge(task_named(item["task"]), {**reply, "answer": item["answer"]}):
+            rows.append({**told, "reading": reading, "outcome": outcome})
+    return SCORES.frame(rows)
+
+
+def score_replies(replies: pl.DataFrame) -> pl.DataFrame:
+    """`replies` with the columns reading, read, outcome and in_code, one row per reply and reading.
+
+    Needs the columns task, question, answer and text; forced_text and finish are used where they
+    are there. Without a forced_text column there is no forced reading. Raises DataError for a missing
+    column, an empty field and a finish other than stop and length, with the number of the row.
+    """
+    missing = [name for name in ("task", "question", "answer", "text") if name not in replies.columns]
+    if missing:
+        raise DataError(f"the replies lack the column(s) {', '.join(missing)}; they have {replies.columns}")
+    readings = [reading for reading in READINGS if reading != "forced" or "forced_text" in replies.columns]
+    verdicts = []
+    for number, reply in enumerate(replies.iter_rows(named=True)):
+        refuse_gaps(reply, number + 1)
+        code = in_code(reply["text"])
+        for reading, found, outcome in judge(task_named(reply["task"]), reply):
+            if reading in readings:
+                verdicts.append({"row": number, "reading": reading, "read": found, "outcome": outcome, "in_code": code})
+    schema = {"row": pl.UInt32, "reading": pl.String, "read": pl.String, "outcome": pl.String, "in_code": pl.Boolean}
+    told = pl.DataFrame(verdicts, schema=schema)
+    return pl.concat([replies[told["row"]], told.drop("row")], how="horizontal")
+
+
+def judge(task: Task, reply: Mapping[str, object]) -> Iterator[tuple[str, str | None, str]]:
+    """(reading, what it reads, outcome) of one reply with text, answer, and perhaps forced_text and finish."""
+    gold = normal(task, str(reply["answer"]))
+    for reading in READINGS:
+        cut = reading != "forced" and reply.get("finish") == "length"
+        text = (reply.get("forced_text") or "") if reading == "forced" else reply["text"]
+        found = read(task, str(text), reading, cut=cut)
+        yield reading, found, verdict(found, gold, cut=cut)
+
+
+def refuse_repeated(frame: pl.DataFrame, names: list[str], what: str) -> None:
+    repeated = frame.filter(frame.select(names).is_duplicated()).select(names).unique(maintain_order=True)
+    if repeated.height:
+        raise DataError(f"{repeated.height} {what} stand(s) there more than once, first {repeated.row(0)}")
+
+
+def refuse_strangers(completions: pl.DataFrame, items: pl.DataFrame, cell: str) -> None:
+    unknown = completions.join(items, on="item_id", how="anti")
+    if unknown.height:
+        raise DataError(
+            f"{unknown.height} completions answer items that are not in the items table, first "
+            f"{unknown['item_id'][0]!r}; score them with the items that were asked"
+        )
+    others = completions.filter(pl.col("cell") != cell)
+    if others.height:
+        raise DataError(f"{others.height} completions are of the cell {others['cell'][0]!r}, not {cell!r}")
+
+
+def refuse_gaps(reply: Mapping[str, object], number: int) -> None:
+    for name in ("task", "question", "answer", "text"):
+        if not isinstance(reply[name], str) or (name != "text" and not str(reply[name]).strip()):
+            raise DataError(f"row {number}: {name} is empty or not text; give it, or leave the row out")
+    finish = reply.get("finish") or "stop"
+    if finish not in FINISHES:
+        raise DataError(f"row {number}: finish is {finish!r}; it should be one of {', '.join(FINISHES)}, or empty")

@@ -1,0 +1,107 @@
+"""What many tests share: a cache of their own, no network, and small studies that plan in a moment."""
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
+
+SMALL: dict[str, Any] = {
+    "codedose": 1,
+    "name": "small",
+    "question": "Does code help?",
+    "caution": None,
+    "pool": {"sources": [{"path": "builtin:starter", "licence": "Apache-2.0"}], "longest": 4000},
+    "label": {"by": "stated"},
+    "mix": {
+        "match_on": "examples",
+        "budget": 8,
+        "math": 2,
+        "draws": 2,
+        "arms": [{"name": "General", "share": 0.0}, {"name": "Code", "share": 1.0}],
+    },
+    "prompt": {"template": "chatml", "system": None},
+    "tune": {
+        "method": "full",
+        "seeds": 1,
+        "epochs": 1,
+        "examples_per_step": 4,
+        "max_length": 64,
+        "optimiser": "adamw",
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "weight_decay": 0.0,
+        "betas": [0.9, 0.999],
+        "clip": 1.0,
+        "loss": "token_mean",
+        "precision": "float32",
+    },
+    "backbones": [{"name": "tiny", "model": "tiny", "revision": None, "family": "Llama", "scale": 0.001}],
+    "untuned": True,
+    "tasks": [
+        {"name": "coin_flip", "origin": "generated", "path": None, "level": 1, "count": 2, "max_new_tokens": 4},
+        {"name": "gsm8k", "origin": "generated", "path": None, "level": 1, "count": 2, "max_new_tokens": 4},
+    ],
+    "generate": {
+        "engine": "transformers",
+        "dtype": "float32",
+        "decoding": "greedy",
+        "batch": 2,
+        "forced_tokens": 2,
+    },
+    "analyse": {
+        "primary": {"arm": "Code", "against": "General"},
+        "reading": "lenient",
+        "confidence": 0.95,
+        "margin": 2.0,
+        "consistency": {"consistent": 0.8, "opposite": 0.2},
+    },
+    "keep_checkpoints": False,
+}
+
+
+def changed(study: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of `study` with other values at dotted places, such as {"mix.draws": 3, "tasks.0.name": "x"}."""
+    study = copy.deepcopy(study)
+    for place, value in changes.items():
+        *way, last = place.split(".")
+        inner: Any = study
+        for part in way:
+            inner = inner[int(part) if part.isdigit() else part]
+        inner[int(last) if last.isdigit() else last] = value
+    return study
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Converted backbones and digests of the tests stay out of the user's cache."""
+    os.environ.setdefault("CODEDOSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def backbone_folder(tmp_path: Path) -> Path:
+    """A folder that looks like a backbone: enough for a plan, too little for a run."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    return folder
+
+
+@pytest.fixture
+def a_study(tmp_path: Path, backbone_folder: Path) -> Callable[..., Path]:
+    """Writes a small study that plans on this machine, with other values at dotted places."""
+
+    def write(changes: dict[str, Any] | None = None, name: str = "small.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(changed(SMALL, changes or {}), sort_keys=False))
+        return path
+
+    return write

@@ -1,0 +1,597 @@
+"""A planted small study goes in, with hostile texts wherever a person or a model can write one."""
+
+import base64
+import contextlib
+import hashlib
+import html.parser
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from codedose.errors import DataError
+from codedose.report.build import FORMULA_SIGNS, TABLES, build
+from codedose.report.figures import MOST_REPLIES, inert_json, packed, shown_items
+from codedose.report.grids import arm_order, balance_grid, heat_cell
+from codedose.tables import (
+    ACCURACIES,
+    BALANCE,
+    COMPLETIONS,
+    DROPS,
+    EFFECTS,
+    ITEMS,
+    READINGS,
+    SCORES,
+    TRAINING,
+    UNTUNED,
+)
+
+HOSTILE = (
+    "</script><img src=x onerror=window.hacked=1>",
+    "<!--<script>window.hacked=1</script>",
+    "<a href=javascript:window.hacked=1>Code</a><b>x</b>",
+    "\u2028window.hacked=1//\u2029",
+    "=cmd|' /C calc'!A0",
+    '"><svg onload=window.hacked=1>',
+    "{{ 7*7 }}%{x}&lt;img src=http://127.0.0.1:9/y&gt;",
+    "\u202eright to left\x00\x07",
+)
+ARMS = {"General": 0.0, "Half <b>half</b>": 0.5, "</script><img src=x onerror=window.hacked=1>": 1.0}
+BACKBONES = {"tiny": "llama", '"><svg onload=window.hacked=1>': "qwen"}
+TASKS = {"coin_flip": "symbolic", "<a href=javascript:window.hacked=1>babi</a>": "logical", "svamp": "arithmetic"}
+DRAWS, ITEMS_A_TASK = 2, 4
+PRIMARY = {"arm": list(ARMS)[2], "against": "General"}
+
+
+def chance(*names: object) -> float:
+    """A number from 0 to 1 that belongs to its names."""
+    return int(hashlib.sha256(repr(names).encode()).hexdigest()[:8], 16) / 2**32
+
+
+def planted_study() -> dict[str, Any]:
+    return {
+        "codedose": 1,
+        "name": "planted",
+        "question": f"Does code help? {HOSTILE[0]}",
+        "caution": f"Planted numbers. {HOSTILE[3]}{HOSTILE[5]}",
+        "pool": {"sources": [{"path": HOSTILE[2], "licence": "=1+1"}], "longest": 9000},
+        "label": {"by": "stated"},
+        "mix": {
+            "match_on": "examples",
+            "budget": 48,
+            "math": 4,
+            "draws": DRAWS,
+            "arms": [{"name": name, "share": share} for name, share in ARMS.items()],
+        },
+        "prompt": {"template": "chatml", "system": HOSTILE[1]},
+        "tune": {"method": "full", "seeds": 1, "epochs": 1, "examples_per_step": 4, "betas": [0.9, 0.95]},
+        "backbones": [
+            {"name": name, "model": f"/models/{HOSTILE[0]}", "revision": None, "family": family, "scale": 0.135}
+            for name, family in BACKBONES.items()
+        ],
+        "untuned": True,
+        "tasks": [
+            {"name": task, "origin": "generated", "path": None, "level": 1, "count": 4, "max_new_tokens": 64}
+            for task in TASKS
+        ],
+        "generate": {"engine": "transformers", "dtype": "bfloat16", "decoding": "greedy", "batch": 32},
+        "analyse": {"primary": PRIMARY, "reading": "lenient", "confidence": 0.95, "margin": 2.0},
+        "keep_checkpoints": False,
+    }
+
+
+def planted_items() -> pl.DataFrame:
+    return ITEMS.frame(
+        [
+            {
+                "item_id": f"{task}-{at}", "task": task, "domain": domain, "origin": "generated", "level": 1,
+                "cluster": f"{task}-{at}", "question": f"Question {at}? {HOSTILE[at % len(HOSTILE)]}",
+                "answer": HOSTILE[(at + 1) % len(HOSTILE)],
+            }
+            for task, domain in TASKS.items()
+            for at in range(ITEMS_A_TASK)
+        ]
+    )  # fmt: skip
+
+
+def planted_cells() -> list[dict[str, Any]]:
+    tuned = [
+        (backbone, arm, draw, 0) for backbone, arm, draw in itertools.product(BACKBONES, ARMS, range(DRAWS))
+    ]  # fmt: skip
+    return [
+        {
+            "cell": f"{backbone}/{arm}/{draw}", "backbone": backbone, "family": BACKBONES[backbone], "scale": 0.135,
+            "arm": arm, "share": ARMS.get(arm), "measured_dose": None, "draw": draw, "seed": seed,
+        }
+        for backbone, arm, draw, seed in [*tuned, *((backbone, UNTUNED, None, None) for backbone in BACKBONES)]
+    ]  # fmt: skip
+
+
+def planted_replies() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Completions and scores."""
+    completions, scores = [], []
+    for at, (cell, item) in enumerate(itertools.product(planted_cells(), planted_items().iter_rows(named=True))):
+        text = f"Reply {at}: {HOSTILE[at % len(HOSTILE)]}" if at % 3 else HOSTILE[at % len(HOSTILE)]
+        key = {"cell": cell["cell"], "item_id": item["item_id"], "sample": 0}
+        forced = None if at % 2 else HOSTILE[(at + 3) % len(HOSTILE)]
+        rest = {"prompt_hash": "abc", "n_tokens": at % 60, "finish": "stop" if at % 5 else "length"}
+        completions.append({**key, "text": text, "forced_text": forced, **rest})
+        for reading in READINGS:
+            right = chance(at, reading) < 0.3 + 0.4 * (cell["share"] or 0)
+            outcome = "right" if right else ("wrong", "no_answer", "truncated")[at % 3]
+            item_part = {name: item[name] for name in ("task", "domain", "origin", "level", "cluster")}
+            scores.append({**cell, **key, **item_part, "reading": reading, "outcome": outcome, "in_code": at % 7 == 0})
+    return COMPLETIONS.frame(completions), SCORES.frame(scores)
+
+
+def places() -> list[tuple[str, str]]:
+    return [("overall", "all"), *(("domain", domain) for domain in TASKS.values()), *(("task", task) for task in TASKS)]
+
+
+def planted_accuracies() -> pl.DataFrame:
+    """Rows per run, per backbone and pooled: what analyse gives, with made-up numbers."""
+    cells = planted_cells()
+    over = [{**cell, "draw": None, "seed": None} for cell in cells if cell["draw"] in (0, None)]
+    pooled = [{**cell, "backbone": None, "family": None} for cell in over if cell["backbone"] == "tiny"]
+    rows = []
+    for (view, of), cell, reading in itertools.product(places(), [*cells, *over, *pooled], READINGS):
+        if cell["arm"] == UNTUNED and (cell in over) and cell["backbone"] is not None:
+            continue
+        accuracy = 0.25 + 0.3 * (cell["share"] or 0) + 0.2 * chance(view, of, cell["cell"], reading)
+        rows.append(
+            {
+                **{name: cell[name] for name in ("family", "backbone", "arm", "share", "draw", "seed")},
+                "view": view, "of": of, "reading": reading, "accuracy": accuracy, "low": accuracy - 0.1,
+                "high": accuracy + 0.1, "method": "t over draws", "answered": 0.5 + 0.5 * chance(of, cell["arm"]),
+                "truncated": 0.1, "in_code": 0.02, "n_items": 4, "n_draws": DRAWS,
+            }
+        )  # fmt: skip
+    return ACCURACIES.frame(rows)
+
+
+def planted_effects() -> pl.DataFrame:
+    arms = list(ARMS)
+    contrasts = [f"{arm} - General" for arm in arms[1:]] + [f"{arm} - {UNTUNED}" for arm in arms]
+    who = [(None, None), *((family, backbone) for backbone, family in BACKBONES.items())]
+    rows = []
+    for (view, of), contrast, (family, backbone), reading in itertools.product(places(), contrasts, who, READINGS):
+        estimate = 30 * chance(view, of, contrast, backbone, reading) - 8
+        undefined = contrast.startswith("Half") and view == "task"
+        rows.append(
+            {
+                "view": view, "of": of, "family": family, "backbone": backbone, "contrast": contrast,
+                "reading": reading, "estimate": estimate, "low": None if undefined else estimate - 6,
+                "high": None if undefined else estimate + 6, "p": None if undefined else 0.0004,
+                "p_adjusted": None if undefined else 0.04, "method": "t over draws", "n_items": 12, "n_draws": 2,
+                "n_runs": 8, "note": f"indicative: two draws {HOSTILE[4]}",
+            }
+        )  # fmt: skip
+    return EFFECTS.frame(rows)
+
+
+def planted_balance() -> pl.DataFrame:
+    return BALANCE.frame(
+        [
+            {
+                "arm": arm, "draw": draw, "quantity": quantity, "mean": 100 * chance(arm, draw, quantity), "sd": 12.5,
+                "smd": None if arm == "General" else 0.4 * chance(arm, draw, quantity) - 0.2, "n": 48,
+            }
+            for arm, draw, quantity in itertools.product(ARMS, range(DRAWS), ("chars", "turns", HOSTILE[0]))
+        ]
+        + [
+            {"arm": arm, "draw": draw, "quantity": "code_share", "mean": 0.4 * share, "sd": 0.1, "smd": 3.0, "n": 48}
+            for draw, (arm, share) in itertools.product(range(DRAWS), ARMS.items())
+        ]
+    )  # fmt: skip
+
+
+def planted_training() -> pl.DataFrame:
+    return TRAINING.frame(
+        [
+            {
+                "cell": cell["cell"], "step": step, "loss": 2 / step**0.3 + 0.1 * chance(cell["cell"], step),
+                "learning_rate": 1e-4, "grad_norm": 1.0, "tokens": 900, "loss_tokens": 600, "seconds": 2.5,
+            }
+            for cell in planted_cells() if cell["draw"] is not None
+            for step in range(1, 13)
+        ]
+    )  # fmt: skip
+
+
+def planted_tables() -> dict[str, pl.DataFrame]:
+    completions, scores = planted_replies()
+    return {
+        "accuracies": planted_accuracies(),
+        "effects": planted_effects(),
+        "balance": planted_balance(),
+        "scores": scores,
+        "items": planted_items(),
+        "completions": completions,
+        "training": planted_training(),
+        "drops": DROPS.frame([{"source": HOSTILE[0], "reference": "@ref", "reason": HOSTILE[5]}]),
+    }
+
+
+SUMMARY = [
+    f"Code was compared with General over {HOSTILE[0]} tasks.",
+    "Code minus General: +9.1 points (95 % interval 2.0 to 16.2).",
+    HOSTILE[2],
+]
+PROVENANCE = [
+    {
+        "step": f"tune {HOSTILE[0]}", "key": "0123456789ab", "kind": "tune", "started": "2026-11-01T10:00:00Z",
+        "seconds": 12.5, "versions": {"torch": "2.13.0"}, "hardware": {"cpu": HOSTILE[5], "cores": 2}, "commit": None,
+    }
+]  # fmt: skip
+
+
+def report(out: Path, tables: dict[str, pl.DataFrame] | None = None, **changes: Any) -> Path:
+    given = {
+        "study": planted_study(), "tables": tables or planted_tables(), "summary": SUMMARY,
+        "provenance": PROVENANCE, "missing": [HOSTILE[0]],
+    }  # fmt: skip
+    return build(out, **{**given, **changes})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return report(tmp_path_factory.mktemp("report"))
+
+
+# ---- the files
+
+
+def test_the_same_rows_in_any_order_give_the_same_bytes(page: Path, tmp_path: Path) -> None:
+    report(tmp_path / "again")
+    report(tmp_path / "shuffled", {name: frame.reverse() for name, frame in planted_tables().items()})
+    assert contents(tmp_path / "again") == contents(page.parent)
+    assert contents(tmp_path / "shuffled") == contents(page.parent)
+
+
+def test_the_tables_beside_the_page_hold_every_row_and_no_formula(page: Path) -> None:
+    for name, frame in planted_tables().items():
+        kept = pl.read_parquet(page.parent / "tables" / f"{name}.parquet")
+        assert kept.sort(kept.columns).equals(frame.sort(frame.columns))
+        told = pl.read_csv(page.parent / "tables" / f"{name}.csv", infer_schema=False)
+        assert told.height == frame.height
+        for column in (name for name, kind in frame.schema.items() if kind == pl.String):
+            assert not told[column].fill_null("").str.contains(FORMULA_SIGNS).any()
+            assert set(told[column].str.strip_prefix("'")) == set(frame[column].str.strip_prefix("'"))
+
+
+def test_a_missing_table_and_a_wrong_one_are_refused_by_name(tmp_path: Path) -> None:
+    tables = planted_tables()
+    with pytest.raises(DataError, match="needs the effects table"):
+        report(tmp_path, {name: frame for name, frame in tables.items() if name != "effects"})
+    with pytest.raises(DataError, match=r"scores table lacks .* reading"):
+        report(tmp_path, {**tables, "scores": tables["scores"].drop("reading")})
+
+
+def test_tables_that_may_be_empty_leave_a_sentence(tmp_path: Path) -> None:
+    empty = {"balance": BALANCE.frame([]), "training": TRAINING.frame([]), "drops": DROPS.frame([])}
+    text = report(tmp_path, {**planted_tables(), **empty}, missing=[]).read_text()
+    assert "Balance was not measured" in text
+    assert "No training was recorded" in text
+    assert "Missing cells" not in text
+
+
+# ---- the page as text
+
+
+class Reader(html.parser.HTMLParser):
+    """The tags, attributes and the text of scripts and styles of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.bodies: list[tuple[str, dict[str, str | None], str]] = []
+        self.words: list[str] = []
+        self.open: tuple[str, dict[str, str | None]] | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.open = (tag, dict(attrs)) if tag in ("script", "style") else None
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.bodies.append((*self.open, data))
+        else:
+            self.words.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.open = None
+
+
+@pytest.fixture(scope="module")
+def parsed(page: Path) -> Reader:
+    reader = Reader()
+    reader.feed(page.read_text(encoding="utf-8"))
+    return reader
+
+
+def test_hostile_text_stays_text(parsed: Reader, page: Path) -> None:
+    tags = {tag for tag, _ in parsed.tags}
+    assert not tags & {"img", "svg", "iframe", "object", "embed", "form", "base", "link"}
+    for _, attributes in parsed.tags:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        assert not (attributes.get("href") or "").startswith("javascript")
+    assert HOSTILE[0] in "".join(parsed.words)
+    assert not [text for text in ("<img", "<svg", "<a href=java") if text in without_plotly(page)]
+
+
+def without_plotly(page: Path) -> str:
+    return re.sub(r"<script>/\*\*\n\* plotly.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_the_policy_names_each_script_and_style_by_its_hash(parsed: Reader) -> None:
+    policy = next(a["content"] or "" for tag, a in parsed.tags if tag == "meta" and "http-equiv" in a)
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        bodies = [body for name, attributes, body in parsed.bodies if name == tag and "type" not in attributes]
+        wanted = [f"'sha256-{base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()}'" for body in bodies]
+        assert re.search(rf"{tag}-src ([^;]*)", policy)[1].split() == wanted  # type: ignore[index]
+        assert len(wanted) == 2
+
+
+def test_the_data_of_the_page_is_the_data_given(parsed: Reader) -> None:
+    blocks = {a["id"]: json.loads(body) for tag, a, body in parsed.bodies if tag == "script" and a.get("id")}
+    told = blocks["reply-data"]["replies"]["columns"]["text"]
+    completions = planted_tables()["completions"].sort("cell", "item_id", "sample")
+    assert [told["levels"][code] for code in told["codes"]] == completions["text"].to_list()
+
+
+def test_the_vendored_bundle_is_the_one_its_note_names() -> None:
+    vendor = Path("src/codedose/report/vendor")
+    digest = hashlib.sha256((vendor / "plotly-basic.min.js").read_bytes()).hexdigest()
+    assert digest in (vendor / "README.md").read_text()
+
+
+# ---- single parts
+
+
+def test_json_cannot_end_its_script_element() -> None:
+    for text in HOSTILE:
+        told = inert_json([text])
+        assert not set(told) & set("<>&\u2028\u2029")
+        assert json.loads(told) == [text]
+
+
+def test_packed_columns_unpack_to_the_same_values() -> None:
+    frame = pl.DataFrame({"a": ["x", None, "b", "x"], "n": [1, None, 3, 4], "f": [0.5, None, float("nan"), 2.0]})
+    told: Any = packed(frame)["columns"]
+    codes, levels = told["a"]["codes"], told["a"]["levels"]
+    assert [None if code is None else levels[code] for code in codes] == ["x", None, "b", "x"]
+    assert told["n"] == [1, None, 3, 4]
+    assert told["f"] == [0.5, None, None, 2.0]
+
+
+def test_a_page_holds_whole_items_of_every_task_when_there_are_too_many_replies() -> None:
+    rows = [("big", at) for at in range(300)] + [("small", at) for at in range(50)]
+    items = pl.DataFrame({"item_id": [f"{task}{at}" for task, at in rows], "task": [task for task, _ in rows]})
+    completions = items.select("item_id").join(pl.DataFrame({"cell": range(100)}), how="cross")
+    held = shown_items(items, completions)
+    counts = dict(held.group_by("task").len().iter_rows())
+    assert counts == {"big": 100, "small": 50}
+    assert completions.join(held, on="item_id", how="semi").height <= MOST_REPLIES
+
+
+def test_arms_stand_in_the_order_of_the_study_and_the_untuned_backbone_last() -> None:
+    assert arm_order(["b", "a"], [UNTUNED, "c", "a", "b"]) == ["b", "a", "c", UNTUNED]
+
+
+def test_balance_marks_the_worst_draw_and_leaves_the_dose_unmarked() -> None:
+    rows = [
+        {"arm": "Code", "draw": draw, "quantity": quantity, "mean": 1.0, "sd": None, "smd": smd, "n": 5}
+        for quantity, smds in {"chars": (0.05, -0.3), "code_share": (2.0, 2.0), "turns": (0.05, 0.1)}.items()
+        for draw, smd in enumerate(smds)
+    ]
+    grid = balance_grid(BALANCE.frame(rows), ["Code"])
+    assert {row[0].text: (row[2].text, row[2].kind) for row in grid.rows} == {
+        "chars": ("\u22120.30*", "flag"),
+        "code_share": ("+2.00", "n"),
+        "turns": ("+0.10", "n"),
+    }
+
+
+def test_heat_cells_say_nothing_of_what_is_undefined() -> None:
+    assert heat_cell({"estimate": None, "low": None, "high": None}).text == "\u2013"
+    assert heat_cell({"estimate": 6.0, "low": 1.0, "high": 11.0}).text == "+6.0*"
+    assert heat_cell({"estimate": -6.0, "low": -13.0, "high": 1.0}).kind == "n heat-down-2"
+
+
+# ---- the page in a browser
+
+
+# Chromium reads orders from descriptor 3 and writes answers to 4.
+TO_3_AND_4 = """
+import fcntl, os, sys
+spare = [fcntl.fcntl(int(given), fcntl.F_DUPFD_CLOEXEC, 10) for given in sys.argv[1:3]]
+for descriptor, place in zip(spare, (3, 4)):
+    os.dup2(descriptor, place)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
+class Browser:
+    """Headless Chromium over its debugging pipe: no port, no package, every event kept."""
+
+    def __init__(self, profile: Path, program: str) -> None:
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+        flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        flags += ["--remote-debugging-pipe", "--force-color-profile=srgb", f"--user-data-dir={profile}", "about:blank"]
+        orders, self.orders = os.pipe()
+        self.answers, answers = os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TO_3_AND_4, str(orders), str(answers), program, *flags],
+            pass_fds=(orders, answers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        os.close(orders)
+        os.close(answers)
+        self.rest, self.count, self.session, self.events = b"", 0, "", list[dict[str, Any]]()
+
+    def start(self) -> None:
+        """Open one tab and listen to it."""
+        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{domain}.enable")
+
+    def ask(self, method: str, **parameters: Any) -> Any:
+        self.count += 1
+        order = {"id": self.count, "method": method, "params": parameters}
+        session = {"sessionId": self.session} if self.session else {}
+        os.write(self.orders, json.dumps({**order, **session}).encode() + b"\0")
+        return self.until(lambda told: told.get("id") == self.count)["result"]
+
+    def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first message that is wanted; those before it that are events are kept."""
+        while True:
+            while b"\0" not in self.rest:
+                read = os.read(self.answers, 1 << 20)
+                if not read:
+                    raise RuntimeError("Chromium ended")
+                self.rest += read
+            message, self.rest = self.rest.split(b"\0", 1)
+            told = json.loads(message)
+            if "method" in told:
+                self.events.append(told)
+            if wanted(told):
+                return told
+
+    def open(self, url: str) -> None:
+        self.events.clear()
+        self.ask("Page.navigate", url=url)
+        self.until(lambda told: told.get("method") == "Page.loadEventFired")
+
+    def value(self, code: str) -> Any:
+        told = self.ask("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in told, told
+        return told["result"].get("value")
+
+    def complaints(self) -> list[dict[str, Any]]:
+        """Console messages, log entries and uncaught exceptions."""
+        kinds = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+        return [event for event in self.events if event["method"] in kinds]
+
+    def requests(self) -> set[str]:
+        sent = [event for event in self.events if event["method"] == "Network.requestWillBeSent"]
+        return {event["params"]["request"]["url"].split("#")[0] for event in sent}
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.orders)
+        os.close(self.answers)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((path for path in map(shutil.which, names) if path), None)
+    if program is None:
+        pytest.skip(f"no Chromium on this machine: none of {', '.join(names)} is on the path")
+    browser = Browser(tmp_path_factory.mktemp("profile"), program)
+    try:
+        browser.start()
+        yield browser
+    finally:
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, page: Path) -> Browser:
+    browser.open(page.as_uri())
+    return browser
+
+
+def test_every_plot_is_drawn_and_nothing_complains(opened: Browser, page: Path) -> None:
+    assert opened.value("document.querySelectorAll('.plot').length") == 7 + 4
+    assert opened.value("[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg'))")
+    for reading in READINGS:
+        opened.value(f"document.querySelector('input[value={reading}]').click()")
+    assert opened.value("document.querySelector('[data-reading=forced]').hidden") is False
+    assert opened.value("document.querySelector('[data-reading=lenient]').hidden") is True
+    assert opened.complaints() == []
+    assert opened.requests() == {page.as_uri()}
+
+
+def test_nothing_hostile_runs_or_becomes_markup(opened: Browser) -> None:
+    opened.value("[...document.querySelectorAll('details')].forEach((one) => { one.open = true; })")
+    for _ in range(3 * ITEMS_A_TASK):
+        opened.value("document.getElementById('next').click()")
+    assert opened.value("typeof window.hacked") == "undefined"
+    assert opened.value("document.querySelectorAll('img, iframe, object, embed').length") == 0
+    assert opened.value("document.querySelectorAll('svg a, a[href^=javascript]').length") == 0
+    assert opened.value("document.querySelector('.plot-extraction').textContent").count("<a href=javascript:") == 1
+    assert opened.complaints() == []
+
+
+def test_replies_can_be_filtered_and_searched(opened: Browser) -> None:
+    def items() -> list[str]:
+        return list(opened.value("[...document.getElementById('pick-item').options].map((option) => option.value)"))
+
+    assert len(items()) == len(TASKS) * ITEMS_A_TASK
+    assert opened.value("document.querySelectorAll('#case article').length") == len(ARMS) + 1
+    opened.value("document.getElementById('disagree').click()")
+    lenient = pl.col("reading") == "lenient"
+    opened.value("document.querySelector('input[value=lenient]').click()")
+    scores = planted_tables()["scores"].filter(lenient, pl.col("draw") == 0, backbone=sorted(BACKBONES)[0])
+    right = scores.group_by("item_id").agg(share=(pl.col("outcome") == "right").mean())
+    assert sorted(items()) == sorted(right.filter(pl.col("share").is_between(0, 1, closed="none"))["item_id"])
+    opened.value("document.getElementById('disagree').click()")
+    found = opened.value(
+        "new Promise((done) => { const box = document.getElementById('search'); box.value = 'question 2?';"
+        "box.dispatchEvent(new Event('input'));"
+        "setTimeout(() => done(document.getElementById('found').textContent), 400); })"
+    )
+    assert found.startswith("3 of 12 items")
+
+
+def test_the_page_is_no_wider_than_a_small_screen(browser: Browser, page: Path) -> None:
+    browser.ask("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True)
+    browser.open(page.as_uri())
+    assert browser.value("document.documentElement.scrollWidth") == 360
+    browser.ask("Emulation.clearDeviceMetricsOverride")
+
+
+def test_a_study_of_which_nothing_is_left_still_opens(browser: Browser, tmp_path: Path) -> None:
+    empty = {name: table.frame([]) for name, table in TABLES.items()}
+    browser.open(report(tmp_path, empty).as_uri())
+    assert browser.complaints() == []
+
+
+@pytest.mark.long
+def test_twenty_thousand_replies_build_and_open_quickly(browser: Browser, tmp_path: Path) -> None:
+    tables = planted_tables()
+    copies = 20_000 // tables["completions"].height
+    many = {}
+    for name in ("items", "completions", "scores"):
+        parts = [
+            tables[name].with_columns(item_id=pl.concat_str("item_id", pl.lit(f"+{copy}"))) for copy in range(copies)
+        ]
+        many[name] = pl.concat(parts)
+    longer = many["completions"].with_columns(text=pl.concat_str("text", "item_id", pl.lit(" and so on" * 110)))
+    started = time.monotonic()
+    built = report(tmp_path, {**tables, **many, "completions": longer})
+    assert time.monotonic() - started < 10
+    started = time.monotonic()
+    browser.open(built.as_uri())
+    assert time.monotonic() - started < 5
+    assert browser.value("document.getElementById('found').textContent").startswith(f"{12 * copies} of")
