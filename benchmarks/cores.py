@@ -45,7 +45,9 @@ print(trained, written, flush=True)
 def speed(cells: int, threads: int) -> tuple[float, float]:
     """Tokens a second trained and written by all cells together."""
     command = [sys.executable, "-c", CELL, str(threads)]
-    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(cells)]
+    children = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(cells)
+    ]
     for child in children:
         assert child.stdout is not None
         assert child.stdout.readline().strip() == "ready"
@@ -66,9 +68,13 @@ def main() -> None:
         totals[layout][1] += written / 2
         cells, threads = layout
         took = time.monotonic() - start
-        print(f"{cells} cells x {threads} threads: {trained:.0f} trained, {written:.0f} written tokens/s ({took:.0f} s)")
+        print(
+            f"{cells} cells x {threads} threads: {trained:.0f} trained, {written:.0f} written tokens/s ({took:.0f} s)"
+        )
     (side_trained, side_written), (one_trained, one_written) = totals[2, 1], totals[1, 2]
-    print(f"side by side against one: {side_trained / one_trained:.2f}x tuning, {side_written / one_written:.2f}x asking")
+    print(
+        f"side by side against one: {side_trained / one_trained:.2f}x tuning, {side_written / one_written:.2f}x asking"
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,3 +106,24 @@ def a_study(tmp_path: Path, backbone_folder: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+class mounted:
+    """A small disk of its own, or a skipped test where this machine does not allow one."""
+
+    def __init__(self, place: Path, options: str) -> None:
+        self.place, self.options = place, options
+
+    def __enter__(self) -> Path:
+        self.place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", self.options, "tmpfs", str(self.place)]
+        try:
+            made = subprocess.run(command, capture_output=True, text=True)
+        except OSError as problem:
+            pytest.skip(f"no mount here: {problem}")
+        if made.returncode:
+            pytest.skip(f"mounting a small disk is not allowed here: {made.stderr.strip()}")
+        return self.place
+
+    def __exit__(self, *problem: object) -> None:
+        subprocess.run(["umount", str(self.place)], check=True)

@@ -61,7 +61,9 @@ def test_the_order_of_keys_does_not_matter(settings):
 
 @given(plain, plain)
 def test_different_values_have_different_names(one, other):
-    assert (fingerprint(one) == fingerprint(other)) == (json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True))
+    assert (fingerprint(one) == fingerprint(other)) == (
+        json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    )
 
 
 def test_the_order_and_grouping_of_parts_matter():
@@ -78,7 +80,8 @@ def test_names_and_seeds_are_the_same_in_every_process_and_version():
     here = [fingerprint("tune", 1, {"share": 0.5, "é": None}), seed_for("mix", 0), seed_for("items", "paper", "gsm8k")]
     script = (
         "from codedose.keys import *; "
-        "print(fingerprint('tune', 1, {'é': None, 'share': 0.5}), seed_for('mix', 0), seed_for('items', 'paper', 'gsm8k'))"
+        "print(fingerprint('tune', 1, {'é': None, 'share': 0.5}), seed_for('mix', 0), "
+        "seed_for('items', 'paper', 'gsm8k'))"
     )
     there = subprocess.run([sys.executable, "-X", "utf8", "-c", script], capture_output=True, text=True, check=True)
     assert there.stdout.split() == list(map(str, here))

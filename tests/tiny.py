@@ -25,7 +25,7 @@ LLAMA_3_SPLIT = (
 
 LLAMA_2_CHAT = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'].strip() }} [/INST]"
-    "{% else %} {{ m['content'].strip() }} {{ eos_token }}{% endif %}{% endfor %}"
+    "{% elif m['role'] == 'system' %}<<SYS>>{{ m['content'] }}<</SYS>> {% else %} {{ m['content'].strip() }} {{ eos_token }}{% endif %}{% endfor %}"
 )
 LLAMA_3_CHAT = (
     "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n"
@@ -99,7 +99,15 @@ FAMILIES = (
     Family(
         "Gemma",
         "GemmaConfig",
-        Words("GemmaTokenizer", False, "<bos>", "<eos>", "<end_of_turn>", GEMMA_CHAT, ("<start_of_turn>", "<pad>", "<mask>")),
+        Words(
+            "GemmaTokenizer",
+            False,
+            "<bos>",
+            "<eos>",
+            "<end_of_turn>",
+            GEMMA_CHAT,
+            ("<start_of_turn>", "<pad>", "<mask>"),
+        ),
         {
             "num_key_value_heads": 1,
             "tie_word_embeddings": True,
@@ -117,7 +125,7 @@ def write_backbone(folder: Path, family: Family, *, layers: int, hidden: int, ch
     import transformers
 
     folder.mkdir(parents=True)
-    tokenizer = write_tokenizer(folder, family.words, chat=chat)
+    tokenizer = write_tokenizer(folder, family, chat=chat)
     config = getattr(transformers, family.config)(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
@@ -142,20 +150,20 @@ def write_backbone(folder: Path, family: Family, *, layers: int, hidden: int, ch
     return folder
 
 
-def write_tokenizer(folder: Path, words: Words, *, chat: bool = False) -> Any:
-    """The files of a tokenizer of that kind, and the tokenizer as the stages load it."""
+def write_tokenizer(folder: Path, family: Family, *, chat: bool = False) -> Any:
+    """The files of a family's tokenizer, and the tokenizer as the stages load it."""
+    import transformers
+
     from codedose.backbone import load_tokenizer
 
-    text = byte_level(words) if words.bytes_only else sentencepiece(words)
-    stop = words.chat_stop if chat else words.stop
-    said = {"tokenizer_class": words.kind, "bos_token": words.start, "eos_token": stop, "legacy": False}
+    words = family.words
+    said: dict[str, Any] = {"tokenizer_class": words.kind, "bos_token": words.start, "legacy": False}
+    said |= {"eos_token": words.chat_stop, "chat_template": words.chat} if chat else {"eos_token": words.stop}
     said |= {} if words.bytes_only else {"unk_token": "<unk>"}
-    said |= {"chat_template": words.chat} if chat else {}
-    (folder / "tokenizer.json").write_text(text)
+    (folder / "tokenizer.json").write_text(byte_level(words) if words.bytes_only else sentencepiece(words))
     (folder / "tokenizer_config.json").write_text(json.dumps(said))
-    if not (folder / "config.json").exists():  # transformers chooses the class with the config's help
-        kind = {"Qwen2Tokenizer": "qwen2", "GemmaTokenizer": "gemma"}.get(words.kind, "llama")
-        (folder / "config.json").write_text(json.dumps({"model_type": kind}))
+    kind = getattr(transformers, family.config).model_type  # transformers chooses the tokenizer's class by it
+    (folder / "config.json").write_text(json.dumps({"model_type": kind}))
     return load_tokenizer(folder)
 
 

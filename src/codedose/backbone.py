@@ -23,7 +23,8 @@ from codedose.keys import file_digest
 BUILTIN = "builtin:smollm2-135m"
 BUILTIN_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 REVISION = re.compile(r"[0-9a-f]{40}")
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"(?!.*(?:--|\.\.))\w[\w.-]*/\w[\w.-]*")  # as the hub allows; "../up" is a path
+INDEX = "model.safetensors.index.json"  # where weights are in several files
 SAVED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 
 
@@ -118,18 +119,33 @@ def checked(folder: Path) -> Path:
     """`folder`, when it holds all that a backbone needs; else a MachineError that names the file it lacks."""
     if not (folder / "config.json").is_file():
         raise MachineError(f"the backbone {folder} has no config.json; name a folder in the transformers layout")
-    if "auto_map" in json.loads((folder / "config.json").read_text()):
+    if "auto_map" in read_json(folder / "config.json"):
         raise MachineError(f"the backbone {folder} asks to run its own code (auto_map), which codedose does not do")
     if not list(folder.glob("*.safetensors")):
         raise MachineError(
             f"the backbone {folder} has no .safetensors file; pickled weights are never loaded: "
             "convert them with transformers' save_pretrained on a machine you trust them on"
         )
+    whole = (folder / "model.safetensors").is_file() or not (folder / INDEX).is_file()
+    shards = () if whole else read_json(folder / INDEX).get("weight_map", {}).values()
+    if lost := sorted({str(name) for name in shards if not (folder / str(name)).is_file()}):
+        raise MachineError(f"the backbone {folder} lacks {', '.join(lost)}; fetch or copy it once more")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise MachineError(
             f"the backbone {folder} has no tokenizer (tokenizer.json or tokenizer.model); copy it from the model's page"
         )
     return folder
+
+
+def read_json(file: Path) -> Mapping[str, Any]:
+    """What a JSON file of a backbone says; MachineError when it is not one."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise MachineError(f"{file} is not a JSON file ({problem}); fetch or copy it once more") from problem
+    if not isinstance(said, dict):
+        raise MachineError(f"{file} does not say what a backbone's {file.name} says; fetch or copy it once more")
+    return said
 
 
 def gguf_file(model: str) -> Path:

@@ -22,11 +22,15 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model wrote: text, length in tokens, and whether it stopped or met the limit."""
+    """What a model wrote: the text, its tokens, and whether it stopped or met the limit."""
 
     text: str
-    n_tokens: int
-    finish: str
+    tokens: tuple[int, ...]
+    finish: str  # stop or length
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.tokens)
 
 
 def replies(
@@ -59,10 +63,8 @@ def forced(
 ) -> list[str]:
     """What each reply goes on with after "Therefore, the answer is": at most `limit` tokens."""
     force = tokenizer.encode(FORCE, add_special_tokens=False)
-    fed = [
-        [*prompt, *tokenizer.encode(reply.text.rstrip(), add_special_tokens=False, split_special_tokens=True), *force]
-        for prompt, reply in zip(prompts, told, strict=True)
-    ]
+    # The reply's own tokens: its text, encoded again, may become others and lacks the space after a header.
+    fed = [[*prompt, *reply.tokens, *force] for prompt, reply in zip(prompts, told, strict=True)]
     found = replies(model, tokenizer, fed, limit=limit, batch=batch, progress=progress)
     return [reply.text for reply in found]
 
@@ -90,12 +92,14 @@ def decode(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], *, limi
     for row, prompt in enumerate(prompts):
         tokens[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
-    settings = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=stop, pad_token_id=stop)
+    # In place of the backbone's own, whose repetition penalty and the like would fill what is not set here.
+    model.generation_config = GenerationConfig(
+        max_new_tokens=limit, do_sample=False, eos_token_id=stop, pad_token_id=stop
+    )
     with torch.inference_mode():
         written = model.generate(
             tokens.to(model.device),
             attention_mask=mask.to(model.device),
-            generation_config=settings,
             stopping_criteria=StoppingCriteriaList([answered(tokenizer, width)]),
         )
     return [reply_of(row, tokenizer, stop, limit) for row in written[:, width:].tolist()]
@@ -121,4 +125,4 @@ def reply_of(row: Sequence[int], tokenizer: Any, stop: int, limit: int) -> Reply
     kept = list(row[: row.index(stop)]) if stop in row else list(row)
     text = tokenizer.decode(kept, skip_special_tokens=True)
     stopped = stop in row or len(kept) < limit or ANSWER_LINE.search(text) is not None
-    return Reply(text.strip(), len(kept), "stop" if stopped else "length")
+    return Reply(text.strip(), tuple(kept), "stop" if stopped else "length")

@@ -18,7 +18,8 @@ from codedose.backbone import BUILTIN, identity
 from codedose.backbone import missing as missing_backbone
 from codedose.cost import seconds_to_ask, seconds_to_tune
 from codedose.errors import MachineError
-from codedose.keys import file_digest
+from codedose.keys import file_digest, fingerprint
+from codedose.pool.records import files_at
 from codedose.pool.starter import NAME as STARTER
 from codedose.pool.starter import files as starter_files
 from codedose.runner.step import Step, Where
@@ -194,6 +195,11 @@ class Planner:
     def prompt(self) -> dict[str, object]:
         return {"template": self.study.prompt.template, "system": self.study.prompt.system}
 
+    @property
+    def how(self) -> dict[str, object]:
+        """How a run is trained; how many seeds there are decides nothing about one of them."""
+        return self.study.tune.model_dump(exclude={"seeds"})
+
     def tune(self, cell: Cell) -> Step:
         backbone = cell.backbone
         return Step(
@@ -201,7 +207,7 @@ class Planner:
             cell.name,
             stages.tune_step,
             VERSIONS["tune"],
-            {"cell": cell.name, "seed": cell.seed, "how": self.study.tune.model_dump(), "prompt": self.prompt},
+            {"cell": cell.name, "seed": cell.seed, "how": self.how, "prompt": self.prompt},
             (self.drawn(cell),),
             identity={"backbone": self.identities[backbone.name]},
             given={"backbone": self.loadable(backbone)},
@@ -255,7 +261,8 @@ class Planner:
         return Step("analyse", self.study.name, stages.analyse_step, version, settings, tuple(scored), weight=5)
 
     def report(self, analyse: Step, shown: list[Step]) -> Step:
-        settings = {"study": self.study.model_dump(mode="json"), "missing": sorted(self.without)}
+        told = self.study.model_dump(mode="json", exclude={"keep_checkpoints"})
+        settings = {"study": told, "missing": sorted(self.without)}
         needs = (analyse, self.balance, self.pool, *self.items.values(), *shown)
         return Step("report", self.study.name, stages.report_step, VERSIONS["report"], settings, needs, weight=3)
 
@@ -265,11 +272,11 @@ class Planner:
 
     def identity(self, backbone: Backbone) -> object:
         try:
-            return identity(str(self.loadable(backbone)["model"]), backbone.revision)
+            return identity(**self.loadable(backbone))
         except MachineError:  # told by `missing`; a plan is possible all the same
             return {"missing": backbone.model}
 
-    def loadable(self, backbone: Backbone) -> dict[str, object]:
+    def loadable(self, backbone: Backbone) -> dict[str, Any]:
         """A backbone as `backbone.resolve` takes it, with its local path made whole."""
         near = self.base / backbone.model
         local = backbone.model != BUILTIN and near.exists()
@@ -279,11 +286,13 @@ class Planner:
         return path if path == STARTER else str((self.base / path).resolve())
 
     def digest(self, path: str) -> str:
-        """What a file holds, or that it is missing: a plan is possible all the same."""
+        """What a file or folder holds, or that it is missing: a plan is possible all the same."""
         if path == STARTER:
             return hashlib.sha256("".join(map(file_digest, starter_files())).encode()).hexdigest()
-        file = self.base / path
-        return file_digest(file) if file.is_file() else f"missing: {path}"
+        found = self.base / path
+        if found.is_dir():
+            return fingerprint([(file.name, file_digest(file)) for file in files_at(found)])
+        return file_digest(found) if found.is_file() else f"missing: {path}"
 
     def where(self, backbone: Backbone) -> Where:
         if self.gpus:
@@ -296,9 +305,9 @@ class Planner:
         named = [("pool.sources", source.path) for source in self.study.pool.sources if source.path != STARTER]
         named += [(f"the items of {task.name}", task.path) for task in self.study.tasks if task.path]
         files = [
-            f"{what}: there is no file {self.local(path)}" for what, path in named if not (self.base / path).is_file()
+            f"{what}: there is no file {self.local(path)}" for what, path in named if not (self.base / path).exists()
         ]
-        lacking = (missing_backbone(**self.loadable(backbone)) for backbone in self.study.backbones)  # type: ignore[arg-type]
+        lacking = (missing_backbone(**self.loadable(backbone)) for backbone in self.study.backbones)
         return files, [sentence for sentence in lacking if sentence]
 
 

@@ -89,8 +89,9 @@ def encode(
         raise DataError("a conversation has no assistant reply to learn from")
     for end in reversed(ends):
         tokens, loss = tokens_of(messages[:end], tokenizer, template=template, system=system)
-        if len(tokens) <= max_length:
-            return Encoded(tuple(tokens), tuple(loss), "" if end == ends[-1] else "turns")
+        last = max(place for place, bears in enumerate(loss, 1) if bears)  # what closes the last turn teaches nothing
+        if last <= max_length:
+            return Encoded(tuple(tokens[:last]), tuple(loss[:last]), "" if end == ends[-1] else "turns")
     if not any(loss[1:max_length]):
         raise DataError(f"a request alone is longer than max_length ({max_length} tokens)")
     return Encoded(tuple(tokens[:max_length]), tuple(loss[:max_length]), "reply")
@@ -135,10 +136,20 @@ def with_system(messages: Sequence[Message], system: str | None) -> list[Message
 
 
 def own(messages: Sequence[Message], tokenizer: Any, *, ask: bool) -> list[int]:
-    """The backbone's own chat template. MachineError where it has none, or lacks the stop token."""
+    """The backbone's own chat template. MachineError where it has none, refuses, or lacks the stop token."""
+    from jinja2 import TemplateError
+
     if not tokenizer.chat_template:
         raise MachineError("this backbone has no chat template of its own; use chatml, vicuna or alpaca")
-    told = tokenizer.apply_chat_template(list(messages), add_generation_prompt=ask, return_dict=True)["input_ids"]
+    stripped = [{"role": message["role"], "content": message["content"].strip()} for message in messages]
+    try:  # sanitised: text that looks like a special token stays text
+        told = tokenizer.apply_chat_template(stripped, add_generation_prompt=ask, sanitize_control_tokens=True)[
+            "input_ids"
+        ]
+    except TemplateError as problem:
+        raise MachineError(
+            f"the backbone's own chat template refuses a conversation ({problem}); use chatml, vicuna or alpaca"
+        ) from problem
     if not ask and stop_token(tokenizer) not in told:
         raise MachineError(
             f"the backbone's own chat template does not end a reply with its stop token "

@@ -1,6 +1,9 @@
 """completions and items -> scores: one verdict per reply and reading."""
 
+import gzip
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import polars as pl
 
@@ -33,6 +36,36 @@ def score(completions: pl.DataFrame, items: pl.DataFrame, *, cell: Mapping[str, 
         for reading, _, outcome in judge(task_named(item["task"]), {**reply, "answer": item["answer"]}):
             rows.append({**told, "reading": reading, "outcome": outcome})
     return SCORES.frame(rows)
+
+
+def read_replies(path: Path) -> pl.DataFrame:
+    """The rows of a JSONL (also .gz) or Parquet file of replies; DataError names the file and, in JSONL, the line."""
+    try:
+        if path.name.endswith(".parquet"):
+            return pl.read_parquet(path)
+        with (gzip.open if path.name.endswith(".gz") else open)(path, "rt", encoding="utf-8") as file:
+            rows = [row_in(line, f"{path}: line {number}") for number, line in enumerate(file, 1) if line.strip()]
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except (OSError, EOFError, UnicodeDecodeError, pl.exceptions.PolarsError) as problem:
+        raise DataError(f"{path}: is neither JSON lines nor Parquet ({problem})") from problem
+    if not rows:
+        raise DataError(f"{path}: holds no replies; give one JSON object a line")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pl.DataFrame(
+        [{name: row.get(name) for name in names} for row in rows], infer_schema_length=None, strict=False
+    )
+
+
+def row_in(line: str, place: str) -> dict[str, object]:
+    """One JSON line as a row; `place` is how the error calls it."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as problem:
+        raise DataError(f"{place}: is not JSON ({problem})") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: is not a JSON object with task, question, answer and text")
+    return row
 
 
 def score_replies(replies: pl.DataFrame) -> pl.DataFrame:

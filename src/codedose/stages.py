@@ -117,7 +117,7 @@ def tune_step(
     from codedose.study import Tune
     from codedose.tune import train
 
-    settings = Tune.model_validate_json(json.dumps(how))
+    settings = Tune.model_validate_json(json.dumps({"seeds": 1, **how}))
     folder = resolve(**backbone)
     tokenizer = load_tokenizer(folder)
     draws = take(inputs, tables.DRAWS).sort("slot")

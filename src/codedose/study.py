@@ -239,7 +239,11 @@ def parse(text: str, name: str) -> Study:
         mark = getattr(problem, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark else ""
         raise StudyError(f"{name}: {place}is not valid YAML ({getattr(problem, 'problem', problem)})") from problem
-    except (TypeError, ValueError, RecursionError) as problem:
+    except RecursionError:
+        raise StudyError(
+            f"{name}: its values stand too deep inside each other; a study file is a page of text"
+        ) from None
+    except (TypeError, ValueError) as problem:
         raise StudyError(f"{name}: holds a value that a study cannot hold ({problem})") from problem
     try:
         return Study.model_validate_json(data)
@@ -264,11 +268,12 @@ def strangeness(node: yaml.Node) -> str:
     """What keeps a node out of a study; empty when nothing does."""
     kind = node.tag.removeprefix("tag:yaml.org,2002:")
     if kind not in PLAIN:
-        return f"{shorten(node.value)} is a {kind} to YAML; if it is text, put it in quotes"
+        what = shorten(node.value) if isinstance(node, yaml.ScalarNode) else "this"
+        return f"{what} is a {kind} to YAML; if it is text, put it in quotes"
     if isinstance(node, yaml.MappingNode) and any(not isinstance(key, yaml.ScalarNode) for key, _ in node.value):
         return "a key must be a word"
-    if kind == "float" and not math.isfinite(yaml.safe_load(node.value)):
-        return f"{node.value} is not a number that a study can hold"
+    if (kind == "int" and len(node.value) > 30) or (kind == "float" and not math.isfinite(yaml.safe_load(node.value))):
+        return f"{shorten(node.value)} is not a number that a study can hold"
     if kind == "str" and not node.value.isascii() and any("\ud800" <= c <= "\udfff" for c in node.value):
         return "holds half of a character (a lone surrogate)"
     return ""

@@ -246,5 +246,9 @@ def read(path: Path, table: Table) -> pl.DataFrame:
 
 
 def write(frame: pl.DataFrame, path: Path, table: Table) -> None:
-    """Write the checked frame as Parquet: the same rows give the same bytes."""
-    check(frame, table).write_parquet(path, compression="zstd", statistics=False)
+    """Write the checked frame as Parquet: the same rows give the same bytes. DataError names a file that cannot be."""
+    whole = check(frame, table)
+    try:
+        whole.write_parquet(path, compression="zstd", statistics=False)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise DataError(f"{path}: cannot be written ({problem})") from problem

@@ -24,11 +24,16 @@ def verdicts(tested: pl.DataFrame, confidence: float) -> pl.DataFrame:
 
 
 def under_readings(tested: pl.DataFrame) -> pl.DataFrame:
-    """`tested` with survives: whether the other readings come to the same verdict, in words; null if undefined."""
+    """`tested` with survives: whether the other readings come to the same verdict, in words; null if undefined.
+
+    A reading under which nothing is defined shows no difference, no more and no less.
+    """
     keys = [name for name in ("view", "of", "family", "backbone", "contrast") if name in tested.columns]
     theirs = tested.select(*keys, other="reading", theirs="verdict")
     pairs = tested.select(*keys, "reading", "verdict").join(theirs, on=keys, nulls_equal=True)
-    against = pairs.filter((pl.col("other") != pl.col("reading")) & pl.col("verdict").ne_missing(pl.col("theirs")))
+    against = pairs.filter(
+        (pl.col("other") != pl.col("reading")) & (pl.col("verdict") != pl.col("theirs").fill_null(0))
+    )
     listed = against.group_by(*keys, "reading").agg(pl.col("other").sort().str.join(", "))
     alone = pl.lit(ONE_READING if tested["reading"].n_unique() < 2 else SURVIVES)
     said = pl.when(pl.col("other").is_null()).then(alone).otherwise(pl.lit(f"{CHANGES} ") + pl.col("other"))

@@ -141,7 +141,7 @@ def settles(
 ) -> str:
     """What to do next: nothing, read the replies, or a design large enough to show the margin."""
     kind = case(main, confidence)
-    if piece(main, notes.CHANGES) and main["n_draws"] > 2:
+    if kind == "reading":
         return "To settle it: look at the replies on which the readings disagree; more draws alone would not."
     if kind in DECIDED:
         return (

@@ -10,6 +10,8 @@ import typer
 from codedose.cli import files, studies
 from codedose.errors import CodedoseError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="codedose",
     help="How does the share of code in the instruction-tuning mix change a model's reasoning?",
@@ -32,9 +34,10 @@ def main() -> None:
     except CodedoseError as problem:
         print(f"codedose: {problem}", file=sys.stderr)
         sys.exit(problem.exit_code)
-    except KeyboardInterrupt:
-        print("codedose: interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer hears Ctrl-C first, and says nothing
+            print("codedose: interrupted; the same command goes on", file=sys.stderr)
+        raise
     except OSError as problem:
         print(f"codedose: {problem.filename or 'this machine'}: {problem.strerror or problem}", file=sys.stderr)
         sys.exit(4)

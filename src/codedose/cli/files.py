@@ -159,7 +159,7 @@ def tune(
             progress=say_progress,
             cell=f"{backbone}/{arm}/d{draw}/s{seed}",
             seed=seed,
-            how=loaded.tune.model_dump(),
+            how=planner.how,
             prompt=planner.prompt,
             backbone=planner.loadable(chosen),
         )

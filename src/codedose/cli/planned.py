@@ -158,9 +158,8 @@ def tell_cost(described: Mapping[str, Any]) -> None:
         f"memory     {found['gpu_memory'] / 1e9:,.1f} GB of weights, gradients and optimiser states "
         "for the largest backbone"
     )
-    print(
-        f"disk       {found['download'] / 1e9:,.1f} GB of backbones, {found['checkpoints'] / 1e9:,.1f} GB of checkpoints"
-    )
+    backbones, checkpoints = found["download"] / 1e9, found["checkpoints"] / 1e9
+    print(f"disk       {backbones:,.1f} GB of backbones, {checkpoints:,.1f} GB of checkpoints")
     effect, assumed = described["smallest_effect"], described["assumed"]
     if effect is None:
         print("power      none: with one draw no difference can be told from training noise; ask three draws or more")

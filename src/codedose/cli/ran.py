@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from codedose.backbone import resolve
 from codedose.cli.show import as_json as print_json
 from codedose.cli.show import plain
-from codedose.errors import MachineError, StudyError
+from codedose.errors import StudyError
 from codedose.plan import Planner
 from codedose.runner.children import LOGS
 from codedose.runner.schedule import Outcome
@@ -18,13 +19,17 @@ SOME_FAILED = 3
 SHOWN = 3  # failures whose log is repeated; more of them mostly say the same
 
 
-def refuse_unready(planner: Planner, study: Path) -> None:
-    """Raise before anything runs when files (StudyError) or backbones (MachineError) are not here."""
+def make_ready(planner: Planner, study: Path) -> None:
+    """Fetch hub backbones that are not here yet; raise before anything runs when something stays missing.
+
+    StudyError for files, MachineError for backbones.
+    """
     files, backbones = planner.missing
     if files:
         raise StudyError("\n".join(f"{study}: {sentence}" for sentence in files))
     if backbones:
-        raise MachineError("\n".join(f"{study}: {sentence}" for sentence in backbones))
+        for backbone in planner.study.backbones:
+            resolve(**planner.loadable(backbone))
 
 
 def conclude(planner: Planner, root: Path, outcome: Outcome, *, as_json: bool) -> int:

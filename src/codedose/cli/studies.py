@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codedose.errors import StudyError
+from codedose.errors import CodedoseError, StudyError
 
 if TYPE_CHECKING:
     from codedose.plan import Planner
@@ -58,7 +58,7 @@ def run(
     study: StudyFile, store: StorePath = None, cores: Cores = None, gpus: Gpus = None, json: AsJson = False
 ) -> None:
     """Run a study, or go on with it: what is done is never done again."""
-    from codedose.cli.ran import conclude, refuse_unready
+    from codedose.cli.ran import conclude, make_ready
     from codedose.cli.show import Bars, Lines
     from codedose.runner.children import Children
     from codedose.runner.schedule import Slots
@@ -66,7 +66,7 @@ def run(
     from codedose.runner.store import locked, remember
 
     planner, root = planner_of(study, cores, gpus), root_of(study, store)
-    refuse_unready(planner, study)
+    make_ready(planner, study)
     teller = Bars() if sys.stdout.isatty() and not json else Lines()
     if json:
         teller.say = lambda line: print(line, file=sys.stderr, flush=True)  # type: ignore[method-assign]
@@ -212,8 +212,13 @@ def planner_of(study: Path, cores: int | None, gpus: int | None) -> "Planner":
     from codedose.plan import Planner
     from codedose.study import load
 
-    loaded = load(study)
-    return Planner(loaded, study.parent, cores=cores or available_cores(), gpus=count_gpus() if gpus is None else gpus)
+    gpus = count_gpus() if gpus is None else gpus
+    planner = Planner(load(study), study.parent, cores=cores or available_cores(), gpus=gpus)
+    try:
+        planner.steps  # noqa: B018 - a task or backbone that cannot be is told before a store is touched
+    except CodedoseError as problem:
+        raise type(problem)(f"{study}: {problem}") from None
+    return planner
 
 
 def root_of(study: Path, store: Path | None) -> Path:

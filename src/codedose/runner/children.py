@@ -1,6 +1,7 @@
 """The local engine: steps in child processes that outlive a step and die with their parent."""
 
 import ctypes
+import errno
 import multiprocessing
 import os
 import signal
@@ -8,10 +9,12 @@ import sys
 import threading
 import traceback
 from concurrent.futures import Future
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 
+from codedose.errors import CodedoseError
 from codedose.runner.schedule import StepFailed
 from codedose.runner.step import Progress, Step, Where
 from codedose.runner.store import perform
@@ -24,7 +27,7 @@ DIE_WITH_PARENT = 1  # Linux: prctl(PR_SET_PDEATHSIG)
 class Worker:
     """One child process: it performs the steps it is sent, one at a time."""
 
-    def __init__(self, where: Where, gpus: tuple[int, ...]) -> None:
+    def __init__(self, where: Where, gpus: tuple[str, ...]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.where, self.gpus, self.busy = where, gpus, False
@@ -34,14 +37,20 @@ class Worker:
 
     def do(self, root: Path, step: Step, progress: Progress, future: "Future[None]") -> None:
         """Send a step and wait for its end; runs in a thread of the parent."""
+        problem: Exception | None = None
         try:
             self.pipe.send((root, step))
             while (message := self.pipe.recv())[0] == "progress":
                 progress(*message[1:])
-            problem = None if message[0] == "done" else StepFailed(message[1], tail(root, step))
+            if message[0] != "done":
+                problem = StepFailed(message[1], tail(root, step) if message[0] == "failed" else ())
         except (EOFError, OSError):
             self.process.join(5)
             problem = StepFailed(death(self.process.exitcode), tail(root, step))
+        except Exception as trouble:  # a step that cannot be sent, news that cannot be told: nobody waits for ever
+            self.process.kill()
+            self.process.join(5)
+            problem = trouble
         self.busy = False
         if problem:
             future.set_exception(problem)
@@ -89,19 +98,27 @@ class Children:
 
     def worker_for(self, where: Where) -> Worker:
         """An idle process of this kind, or a new one in the place of the idle ones of other kinds."""
-        for worker in [worker for worker in self.workers if not worker.busy]:
+        idle = [worker for worker in self.workers if not worker.busy]
+        for worker in idle:
             if worker.where == where and worker.process.is_alive():
                 return worker
-            if (worker.where != where and where.worker) or not worker.process.is_alive():
+        for worker in idle:
+            if where.worker or where.gpus or not worker.process.is_alive():
                 worker.stop()
                 self.workers.remove(worker)
         taken = {gpu for worker in self.workers for gpu in worker.gpus}
-        free = [gpu for gpu in range(self.gpus) if gpu not in taken]
+        free = [gpu for gpu in visible(self.gpus) if gpu not in taken]
         self.workers.append(Worker(where, tuple(free[: where.gpus])))
         return self.workers[-1]
 
 
-def serve(pipe: Connection, cores: int, gpus: tuple[int, ...], parent: int) -> None:
+def visible(gpus: int) -> list[str]:
+    """The names of the first `gpus` GPUs: those that CUDA_VISIBLE_DEVICES leaves to us, or 0, 1, 2 and so on."""
+    left = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return ([name for name in left if name not in ("", "-1")] or [str(number) for number in range(gpus)])[:gpus]
+
+
+def serve(pipe: Connection, cores: int, gpus: tuple[str, ...], parent: int) -> None:
     """The life of a child process: perform steps until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear
     die_with(parent)
@@ -109,7 +126,7 @@ def serve(pipe: Connection, cores: int, gpus: tuple[int, ...], parent: int) -> N
         os.environ[name] = str(cores)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["TQDM_DISABLE"] = "1"
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     while True:
         try:
             root, step = pipe.recv()
@@ -119,7 +136,10 @@ def serve(pipe: Connection, cores: int, gpus: tuple[int, ...], parent: int) -> N
 
 
 def attempt(root: Path, step: Step, progress: Progress) -> tuple[str, ...]:
-    """Perform a step with its output in a log of its own; what to tell the parent."""
+    """Perform a step with its output in a log of its own; what to tell the parent.
+
+    "refused" is an end that its reason explains; "failed" is a surprise, explained by the log.
+    """
     log = log_of(root, step)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -129,18 +149,23 @@ def attempt(root: Path, step: Step, progress: Progress) -> tuple[str, ...]:
         perform(root, step, progress)
         return ("done",)
     except Exception as problem:
-        try:
-            traceback.print_exc()
-            sys.stderr.flush()
-        except OSError:
-            return ("failed", reason(problem))  # a full disk has no room for the log either
-        return ("failed", reason(problem))
+        mendable = isinstance(problem, CodedoseError) or is_full(problem)
+        with suppress(OSError):  # a full disk has no room for the log either
+            print(problem if mendable else traceback.format_exc().rstrip(), file=sys.stderr, flush=True)
+        return ("refused" if mendable else "failed", reason(problem))
+
+
+def is_full(problem: Exception) -> bool:
+    """Whether a disk was full: said by its number, or, by libraries in Rust, only in words."""
+    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return True
+    return any(f"(os error {code})" in str(problem) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 def reason(problem: Exception) -> str:
     """An exception as one sentence with its mend where the runner knows one."""
-    if isinstance(problem, OSError) and problem.errno in (28, 122, 27):  # ENOSPC, EDQUOT, EFBIG
-        return f"the disk is full ({problem.strerror}): free some space ('codedose gc' helps), then run the same again"
+    if is_full(problem):
+        return f"the disk is full ({problem}): free some space ('codedose gc' helps), then run the same again"
     if isinstance(problem, MemoryError):
         return "out of memory: close other programs or choose a smaller backbone, then run the same again"
     return str(problem) or type(problem).__name__

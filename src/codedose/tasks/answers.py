@@ -16,7 +16,7 @@ LONGEST_ITEM = 5  # words
 
 MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
 NUMBER = re.compile(
-    rf"""(?<![A-Za-z0-9_])(?:
+    rf"""(?=[-\d.$€£¥₹(JFMASONDPQEnmspqe])(?<![A-Za-z0-9_])(?:  # the signs that one of these can begin with
         (?P<other>\d{{1,4}}[/-]\d{{1,2}}[/-]\d{{1,4}}(?!\d)  # a date
           | \d{{1,2}}:\d\d(?!\d)                             # a time
           | {MONTH}\.?\ \d{{1,2}}(?:st|nd|rd|th)?(?!\d)(?:,?\ \d{{4}}(?!\d))?
@@ -24,7 +24,7 @@ NUMBER = re.compile(
           | \d+(?:st|nd|rd|th)\b                             # a place in line
           | (?i:step|part|question|example)\ \#?\d+\b
           | (?m:^)\(?\d{{1,2}}[.)]\ (?=\S))                  # a list number
-        | (?P<sign>(?<![\d)\]])(?<![\d)\]]\ )(?:-|(?i:negative|minus)\ ))?[$€£¥₹]?\ ?(?P<inner>-)?
+        | (?P<sign>(?<![\d)\]])(?<![\d)\]]\ )(?:-|(?i:negative|minus)\ ))?(?:[$€£¥₹]\ ?)?(?P<inner>-)?
           (?:(?:(?P<whole>\d{{1,9}})\ )?(?P<top>\d{{1,9}})\ ?/\ ?(?P<bottom>\d{{1,9}})(?![\d/])
             | (?P<digits>\d[\d,]*(?:\.\d+)?|\.\d+)
               (?:[eE](?P<exponent>[+-]?\d+)(?!\w)|\ ?[*x×]\ ?10\^\{{?(?P<power>-?\d+)\}}?)?))""",
@@ -146,7 +146,9 @@ def listed_words(text: str, vocabulary: Mapping[str, str]) -> Iterator[str]:
 APART = re.compile(r"(?<![A-Za-z'])[A-Za-z](?:(?: ?[,.+|&_-] ?| )(?:and )?[A-Za-z](?![A-Za-z'])){1,60}")
 QUOTED = re.compile(r"\"([A-Za-z]{2,60})[.,]?\"|'([A-Za-z]{2,60})[.,]?'")
 CLOSING = re.compile(r"(?:\b(?:is|are|get|gives|form|forms|makes|string)|[:=]) <?([A-Za-z]{2,60})>?(?=[.!]?(?:\n|$))")
-NOT_LETTERS = frozenset("the string letters letter is word words are a an so result joined concatenated".split())
+NOT_LETTERS = frozenset(
+    "the string letters letter is word words are a an so result joined concatenated answer final therefore".split()
+)
 
 
 def first_letters_in(text: str) -> str | None:
@@ -189,7 +191,7 @@ def list_in(text: str) -> list[str]:
 
 
 def item_of(part: str) -> str:
-    part = re.sub(r"^(?:and|&) ", "", part.strip(" .\"'[](){}<>*-!\n"), flags=re.IGNORECASE)
+    part = re.sub(r"^(?:and|&) ", "", part.strip(" .:$\"'[](){}<>*-!\n"), flags=re.IGNORECASE)
     part = re.sub(r"^(?:an?|the) ", "", part.strip(" \"'"), flags=re.IGNORECASE)
     part = re.sub(r"^\(?\d{1,2}[.)] ", "", part)
     return part.strip(" \"'").casefold()

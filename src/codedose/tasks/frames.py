@@ -36,11 +36,11 @@ FLOWERS = ("tulips", "roses", "daisies", "lilies", "poppies")
 SVAMP_FRAMES = (
     Frame(
         "svamp-find",
-        "{name} had {a} {things}.{aside} At the beach {he} found {b} more {things}. "
+        "{name} had {a} {things}.{aside} At the beach {name} found {b} more {things}. "
         "How many {things} does {name} have now?",
         ("a + b",),
         TOYS,
-        (" {He} also had {x} {others}.", " {other} had {x} {things}."),
+        (" {name} also had {x} {others}.", " {other} had {x} {things}."),
     ),
     Frame(
         "svamp-lose",
@@ -98,15 +98,15 @@ SVAMP_FRAMES = (
     ),
     Frame(
         "svamp-missing",
-        "A puzzle has {a} pieces.{aside} {name} has already placed {b} of them. "
-        "How many pieces are still to be placed?",
+        "{name} has a puzzle with {a} pieces.{aside} {name} has already placed {b} pieces. "
+        "How many pieces does {name} still have to place?",
         ("a - b",),
         (),
         (" {other} has a puzzle with {x} pieces.", " The picture shows {z} ships."),
     ),
     Frame(
         "svamp-speed",
-        "A machine fills {k} bottles in a minute.{aside} How many bottles does it fill in {m} minutes?",
+        "A machine fills {k} bottles in a minute.{aside} How many bottles come out in {m} minutes?",
         ("k * m",),
         (),
         (" Another machine fills {x} cans in a minute.", " There are {z} workers beside it."),
@@ -114,15 +114,14 @@ SVAMP_FRAMES = (
     Frame(
         "svamp-both",
         "On Monday {a} people visited the museum and on Tuesday {b} people did.{aside} "
-        "How many people visited it on these two days?",
+        "How many people visited the museum on these two days?",
         ("a + b",),
         (),
         (" The museum shows {z} paintings.", " On Monday the zoo had {x} visitors."),
     ),
     Frame(
         "svamp-grew",
-        "A tree was {b} centimeters tall when {name} planted it.{aside} Now it is {a} centimeters "
-        "tall. "
+        "A tree was {b} centimeters tall when {name} planted it.{aside} Now this tree is {a} centimeters tall. "
         "By how many centimeters has it grown?",
         ("a - b",),
         (),
@@ -138,10 +137,10 @@ SVAMP_FRAMES = (
     Frame(
         "svamp-needed",
         "{name} wants to collect {a} {things}. {He} has {b} {things} so far.{aside} "
-        "How many more {things} does {he} need?",
+        "How many more {things} does {name} need?",
         ("a - b",),
         TOYS,
-        (" {He} has {x} {others} as well.", " {other} has collected {x} {things}."),
+        (" {name} has {x} {others} as well.", " {other} has collected {x} {things}."),
     ),
     Frame(
         "svamp-trips",
@@ -216,7 +215,7 @@ ASDIV_DOUBLE = (
     Frame(
         "asdiv-rectangle",
         "A field is {a} meters long and {b} meters wide. "
-        "A fence runs along both long sides and both short sides. How many meters long is it?",
+        "A fence runs along both long sides and both short sides. How many meters of fence are there?",
         ("a + b", "r1 * 2"),
     ),
     Frame(
@@ -227,7 +226,7 @@ ASDIV_DOUBLE = (
     ),
     Frame(
         "asdiv-sum-split",
-        "{a} boys and {b} girls share out into {k} equal groups. How many children are in each group?",
+        "{a} boys and {b} girls form {k} equal groups. How many children are in each group?",
         ("a + b", "r1 / k"),
     ),
     Frame(
@@ -263,8 +262,7 @@ ASDIV_DOUBLE = (
 MULTIARITH_FRAMES = (
     Frame(
         "multiarith-combine",
-        "{name} collected {a} {things} and {other} collected {b}. Together they gave {c} "
-        "{things} away. "
+        "{name} collected {a} {things} and {other} collected {b}. Together they gave {c} {things} away. "
         "How many {things} do they have left?",
         ("a + b", "r1 - c"),
         TOYS,
@@ -284,8 +282,7 @@ MULTIARITH_FRAMES = (
     ),
     Frame(
         "multiarith-tables",
-        "At a party {a} adults and {b} children sit down at tables for {k}, and every "
-        "table is full. "
+        "At a party {a} adults and {b} children sit down at tables for {k}, and every table is full. "
         "How many tables are there?",
         ("a + b", "r1 / k"),
     ),
@@ -296,8 +293,7 @@ MULTIARITH_FRAMES = (
     ),
     Frame(
         "multiarith-broken",
-        "A box held {a} glasses, and {b} of them broke. {name} sold the others for {k} "
-        "dollars each. "
+        "A box held {a} glasses, and {b} of them broke. {name} sold the others for {k} dollars each. "
         "How many dollars did {he} get?",
         ("a - b", "r1 * k"),
     ),
@@ -310,30 +306,26 @@ MULTIARITH_FRAMES = (
     ),
     Frame(
         "multiarith-bunches",
-        "{name} picked {a} {things}, but {b} of them wilted. {He} ties the others into "
-        "bunches of {k}. "
+        "{name} picked {a} {things}, but {b} of them wilted. {He} ties the others into bunches of {k}. "
         "How many bunches does {he} get?",
         ("a - b", "r1 / k"),
         FLOWERS,
     ),
     Frame(
         "multiarith-wages",
-        "{name} earns {k} dollars an hour. {He} worked {m} hours and bought a bag for {b} "
-        "dollars. "
+        "{name} earns {k} dollars an hour. {He} worked {m} hours and bought a bag for {b} dollars. "
         "How many dollars of the wages are left?",
         ("k * m", "r1 - b"),
     ),
     Frame(
         "multiarith-shelves",
-        "A shop puts {k} toys on each shelf. It has {m} shelves of cars and {n} shelves "
-        "of dolls. "
+        "A shop puts {k} toys on each shelf. It has {m} shelves of cars and {n} shelves of dolls. "
         "How many toys are on the shelves?",
         ("m + n", "k * r1"),
     ),
     Frame(
         "multiarith-cost",
-        "A cap costs {a} dollars and a scarf costs {b} dollars. {name} buys {k} sets of one "
-        "cap and one scarf. "
+        "A cap costs {a} dollars and a scarf costs {b} dollars. {name} buys {k} sets of one cap and one scarf. "
         "How many dollars does {name} pay?",
         ("a + b", "r1 * k"),
     ),
@@ -352,9 +344,8 @@ MULTIARITH_FRAMES = (
     ),
     Frame(
         "multiarith-rounds",
-        "In a game {name} scored {a} points in {k} equal rounds and then a bonus of {b} "
-        "points on "
-        "top of one round. How many points did that one round bring?",
+        "{name} scored {a} points in {k} rounds of a game, the same in each. "
+        "The last round also brings a bonus of {b} points. How many points does the last round bring in all?",
         ("a / k", "r1 + b"),
     ),
     Frame(
@@ -483,13 +474,21 @@ GSM8K_CHAINS = (
         "gsm8k-training",
         (
             (
-                "{name} runs {k} kilometers on each of {m} days.",
+                "{name} prepares for a race with {k} kilometers on each of {m} days.",
                 "k * m",
                 "How many kilometers does {he} run on these days?",
             ),
-            ("On Sunday {he} runs {n} kilometers more.", "r1 + n", "How many kilometers does {he} run in the week?"),
-            ("{He} trains like this for {p} weeks.", "r2 * p", "How many kilometers does {he} run in this time?"),
-            ("{other} runs {a} kilometers less in the same time.", "r3 - a", "How many kilometers does {other} run?"),
+            (
+                "On one more day {he} runs {n} kilometers.",
+                "r1 + n",
+                "How many kilometers does {he} run before the race?",
+            ),
+            (
+                "{He} prepares in this way for {p} races.",
+                "r2 * p",
+                "How many kilometers does {he} run for these races?",
+            ),
+            ("{other} runs {a} kilometers less than that.", "r3 - a", "How many kilometers does {other} run?"),
             ("Both of their distances are added up.", "r3 + r4", "How many kilometers do the two run together?"),
             ("For every kilometer a sponsor gives {q} dollars.", "r5 * q", "How many dollars does the sponsor give?"),
         ),
@@ -517,7 +516,11 @@ GSM8K_CHAINS = (
             ("{He} sells each candle for {m} dollars.", "r2 * m", "How many dollars do the candles bring?"),
             ("The wax had cost {n} dollars.", "r3 - n", "How many dollars are left once the wax is paid?"),
             ("{He} repeats all this {p} times in a year.", "r4 * p", "How many dollars are left over in a year?"),
-            ("{other} earns {c} dollars more in a year.", "r5 + c", "How many dollars does {other} earn in a year?"),
+            (
+                "{other} earns {c} dollars a year more than {name}.",
+                "r5 + c",
+                "How many dollars does {other} earn in a year?",
+            ),
         ),
     ),
     Chain(

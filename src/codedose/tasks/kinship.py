@@ -117,7 +117,7 @@ def find_way(rng: Random, answer: str, hops: int) -> list[Person]:
                 return way
 
 
-OUTINGS = ("went to the market with", "wrote a long letter to", "played cards with", "cooked dinner for", "called")
+OUTINGS = ("went to the market with", "wrote a long letter to", "played cards with", "cooked dinner for", "phoned")
 
 
 def tell(rng: Random, whose: Person, who: Person) -> str:

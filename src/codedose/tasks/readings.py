@@ -51,7 +51,7 @@ SENTENCE_END = re.compile(rf"[.!?](?=[\s\"')]|$)|\n|{UNBOX}")
 
 SPAN = 400  # characters after "Answer:" in which the answer must stand; lists may be longer
 LIST_SPAN = 4_000
-TAIL = 2_000
+TAIL = 1_000  # characters in which the last answer is looked for first
 MOST_STATEMENTS = 40  # of a reply that states and states, the last ones count
 
 
@@ -72,9 +72,9 @@ def read(task: Task, text: str, reading: str, *, cut: bool = False) -> str | Non
     reply = plain(without_placeholders(task, text))
     if reading == "forced":
         return first_answer(task, reply)
-    reply = own_part(task, reply)
+    whole, reply = reply, own_part(task, reply)
     said = statements(task, reply, ANSWER_LINE if reading == "strict" else STATED)
-    if cut and said and said[-1].end == len(reply) and may_go_on(task, text):
+    if cut and said and said[-1].end == len(whole) and may_go_on(task, text):
         said = said[:-1]
     if reading == "strict":
         return agreed(task, reply, said)
@@ -222,7 +222,8 @@ def first_answer(task: Task, text: str) -> str | None:
     if task.answer_type == "letters":
         return first_letters_in(line)
     if task.answer_type == "items":
-        return ", ".join(list_in(LED_IN.sub("", text if LIST_GOES_ON.match(text) else line))) or None
+        parts = [text] if LIST_GOES_ON.match(text) else [line, text]
+        return next((", ".join(items) for part in parts if (items := list_in(LED_IN.sub("", part)))), None)
     text = f"is {text}"  # it goes on from "the answer is", so "18. Then" is no list number and "no longer" no answer
     found = next(answers(task, text), None)
     return next(spelled(text), None) if found is None and task.answer_type == "number" else found

@@ -6,21 +6,29 @@ from codedose.tasks.solvers import follow_coin, join_first_letters, join_last_le
 from codedose.tasks.task import Problem, Task
 from codedose.tasks.words import LONG_THINGS, NAMES, THINGS, WORDS
 
-WORDS_AT = ((2, 2), (3, 3), (4, 6), (8, 12))  # fewest and most words, for the four levels
+WORDS_AT = ((1, 2), (3, 3), (4, 6), (8, 12))  # fewest and most words, for the four levels
+WORDS_THEMSELVES = ("a", "i")  # no reader could tell the letter from the word
 LISTED_AT = ((2, 3), (3, 4), (5, 7), (9, 12))
 PEOPLE_AT = ((1, 2), (3, 3), (4, 6), (8, 12))
 
 
 def first_letters(rng: Random, level: int) -> Problem:
-    words = some(rng, WORDS, WORDS_AT[level - 1])
-    answer = "".join(word[0] for word in words)
-    return Problem(f'Join the first letters of the words "{" ".join(words)}" into one string.', answer)
+    return joined(rng, level, "first", 0)
 
 
 def last_letters(rng: Random, level: int) -> Problem:
+    return joined(rng, level, "last", -1)
+
+
+def joined(rng: Random, level: int, which: str, place: int) -> Problem:
+    """The letters at one end of some words; of one word there is nothing to join."""
     words = some(rng, WORDS, WORDS_AT[level - 1])
-    answer = "".join(word[-1] for word in words)
-    return Problem(f'Join the last letters of the words "{" ".join(words)}" into one string.', answer)
+    answer = "".join(word[place] for word in words)
+    if answer in WORDS_THEMSELVES:
+        return joined(rng, level, which, place)
+    if len(words) == 1:
+        return Problem(f'What is the {which} letter of the word "{words[0]}"?', answer)
+    return Problem(f'Join the {which} letters of the words "{" ".join(words)}" into one string.', answer)
 
 
 def reverse_list(rng: Random, level: int) -> Problem:

@@ -49,8 +49,8 @@ class Task:
 
 
 def prompt_of(task: Task, question: str) -> str:
-    """What is asked: the instruction, the question, the answer format."""
-    return f"{task.instruction}\n\n{question}\n\n{task.answer_format}"
+    """What is asked: the instruction, the answer format and, last because small models heed it most, the question."""
+    return f"{task.instruction} {task.answer_format}\n\n{question}"
 
 
 def chance(task: Task, level: int) -> float:

@@ -1,0 +1,340 @@
+"""Study -> steps: the counts of the design, keys that change with what decides a result, and with nothing else."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import SMALL, changed
+
+from codedose.cli.planned import describe, why
+from codedose.errors import StudyError
+from codedose.plan import Planner, cells, failed_cells
+from codedose.runner.store import forget, perform, release
+from codedose.study import Study, load, parse
+
+STUDIES = Path(__file__).parents[1] / "studies"
+TASK = {"name": "svamp", "origin": "generated", "path": None, "level": 1, "count": 2, "max_new_tokens": 4}
+
+
+def study(changes: dict | None = None) -> Study:
+    return parse(yaml.safe_dump(changed(SMALL, changes or {})), "small.yaml")
+
+
+@pytest.fixture
+def planned(tmp_path, backbone_folder):
+    """The plan of the small study with other values at dotted places."""
+
+    def plan(changes: dict | None = None, **machine) -> Planner:
+        return Planner(study(changes), tmp_path, **machine)
+
+    return plan
+
+
+@pytest.fixture
+def keys(planned):
+    """Step keys by kind, of the small study with other values."""
+
+    def of(changes: dict | None = None, **machine) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for step in planned(changes, **machine).steps:
+            found.setdefault(step.kind, set()).add(step.key)
+        return found
+
+    return of
+
+
+def differing(one: dict[str, set[str]], other: dict[str, set[str]]) -> set[str]:
+    """The kinds of steps of which some step of `one` is not in `other`."""
+    return {kind for kind in one if not one[kind] <= other.get(kind, set())}
+
+
+def count(planner: Planner) -> Counter:
+    return Counter(step.kind for step in planner.steps)
+
+
+# The shape of a plan
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_step_stands_once_after_its_needs_and_serves_the_report(path):
+    steps = Planner(load(path), STUDIES).steps
+    place = {step.key: number for number, step in enumerate(steps)}
+    assert len(place) == len(steps) == len({step.folder for step in steps})
+    assert all(place[need.key] < place[step.key] for step in steps for need in step.needs)
+    assert all(set(step.consumes) <= set(step.needs) for step in steps)
+    needed = {need.key for step in steps for need in step.needs}
+    assert [step.kind for step in steps if step.key not in needed] == ["report"]
+
+
+def test_the_reference_study_counts_as_the_design_says():
+    """Six backbones, three arms and three draws; untuned ones asked too; twelve tasks."""
+    assert count(Planner(load(STUDIES / "paper.yaml"), STUDIES)) == {
+        "pool": 1,
+        "label": 1,
+        "mix": 3 * 3,
+        "balance": 1,
+        "items": 12,
+        "tune": 6 * 3 * 3,
+        "generate": (6 * 3 * 3 + 6) * 12,
+        "score": 6 * 3 * 3 + 6,
+        "analyse": 1,
+        "report": 1,
+    }
+
+
+@pytest.mark.parametrize(("draws", "seeds", "untuned"), [(1, 1, False), (2, 1, True), (3, 2, True)])
+def test_the_counts_follow_from_the_study(planned, draws, seeds, untuned):
+    other = {**SMALL["backbones"][0], "name": "other"}
+    planner = planned(
+        {"mix.draws": draws, "tune.seeds": seeds, "untuned": untuned, "backbones": [*SMALL["backbones"], other]}
+    )
+    runs = 2 * 2 * draws * seeds
+    found = count(planner)
+    assert (found["mix"], found["tune"]) == (2 * draws, runs)
+    assert (found["score"], found["generate"]) == (runs + 2 * untuned, (runs + 2 * untuned) * 2)
+    assert len({cell.name for cell in cells(planner.study)}) == found["score"]
+
+
+def test_a_mix_is_made_once_and_shared_by_all_backbones_and_seeds(planned):
+    other = {**SMALL["backbones"][0], "name": "other"}
+    planner = planned({"backbones": [*SMALL["backbones"], other], "tune.seeds": 2})
+    tunes = [step for step in planner.steps if step.kind == "tune"]
+    used = Counter(need.key for tune in tunes for need in tune.needs)
+    assert len(tunes) == 16
+    assert sorted(used.values()) == [4, 4, 4, 4]
+    assert set(used) == {step.key for step in planner.steps if step.kind == "mix"}
+
+
+# What changes a key
+
+
+def test_a_task_a_backbone_or_an_arm_more_leaves_what_is_done_as_it_is(keys):
+    tasks, backbones, arms = SMALL["tasks"], SMALL["backbones"], SMALL["mix"]["arms"]
+    before = keys()
+    made = {"pool", "label", "mix", "tune", "generate", "items"}
+    assert differing(before, keys({"tasks": [*tasks, TASK]})) & made == set()
+    assert differing(before, keys({"tasks": [TASK, *tasks]})) & made == set()
+    more = {"backbones": [{**backbones[0], "name": "a"}, *backbones]}
+    assert differing(before, keys(more)) == {"analyse", "report"}
+    arm = {"mix.arms": [{"name": "Half-half", "share": 0.5}, *arms]}
+    assert differing(before, keys(arm)) == {"balance", "analyse", "report"}
+    assert differing(before, keys({"mix.draws": 3})) == {"balance", "analyse", "report"}
+    assert differing(before, keys({"tune.seeds": 2})) == {"analyse", "report"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        ({"tune.learning_rate": 2e-3}, {"tune", "generate", "score", "analyse", "report"}),
+        ({"prompt.system": "Be brief."}, {"tune", "generate", "score", "analyse", "report"}),
+        ({"generate.batch": 1}, {"generate", "score", "analyse", "report"}),
+        ({"tasks.0.max_new_tokens": 5}, {"generate", "score", "analyse", "report"}),
+        ({"tasks.0.count": 3}, {"items", "generate", "score", "analyse", "report"}),
+        ({"mix.budget": 12}, {"mix", "balance", "tune", "generate", "score", "analyse", "report"}),
+        ({"analyse.margin": 1.0}, {"analyse", "report"}),
+        ({"question": "Does it?"}, {"report"}),
+        (
+            {"pool.longest": 9},
+            {"pool", "label", "mix", "balance", "tune", "generate", "score", "analyse", "report"},
+        ),
+    ],
+    ids=str,
+)
+def test_a_change_runs_again_what_it_decides_and_nothing_else(keys, changes, kinds):
+    assert differing(keys(), keys(changes)) == kinds
+
+
+def test_what_decides_only_speed_or_space_changes_no_key(keys):
+    before = keys()
+    assert keys(cores=16) == before
+    assert keys(cores=2, gpus=8) == before
+    assert keys({"keep_checkpoints": True}) == before
+
+
+def test_kept_checkpoints_do_not_perish(planned):
+    def perishable(keep: bool) -> set[str | None]:
+        return {step.perishable for step in planned({"keep_checkpoints": keep}).steps if step.kind == "tune"}
+
+    assert perishable(True) == {None}
+    assert perishable(False) == {"checkpoint"}
+
+
+def test_the_place_of_a_study_changes_no_key_and_the_bytes_of_its_files_do(planned, tmp_path):
+    changes = {"pool.sources": [{"path": "data.jsonl", "licence": "mine"}]}
+
+    def key(base: Path, text: str) -> str:
+        base.mkdir(exist_ok=True)
+        (base / "data.jsonl").write_text(text)
+        return Planner(study(changes), base).pool.key
+
+    assert key(tmp_path / "a", "one") == key(tmp_path / "b", "one")
+    assert key(tmp_path / "a", "one") != key(tmp_path / "a", "two")
+
+
+def test_a_folder_of_sources_is_known_by_the_bytes_of_its_files(tmp_path, backbone_folder):
+    (tmp_path / "data").mkdir()
+    changes = {"pool.sources": [{"path": "data", "licence": "mine"}]}
+    found = []
+    for name, text in (("a.jsonl", "one"), ("a.jsonl", "two"), ("b.jsonl", "one")):
+        (tmp_path / "data" / name).write_text(text)
+        found.append(Planner(study(changes), tmp_path).pool.key)
+    assert len(set(found)) == 3
+    assert Planner(study(changes), tmp_path).missing[0] == []
+
+
+def test_other_weights_under_the_same_name_are_another_backbone(planned, backbone_folder):
+    def tuned() -> set[str]:
+        return {step.key for step in planned().steps if step.kind == "tune"}
+
+    before = tuned()
+    (backbone_folder / "model.safetensors").write_bytes(b"other weights")
+    assert not tuned() & before
+
+
+def test_the_larger_study_retrains_nothing_that_the_reference_study_trained():
+    paper, scales = (
+        {step.key for step in Planner(load(STUDIES / name), STUDIES).steps if step.kind in ("pool", "mix", "tune")}
+        for name in ("paper.yaml", "paper-scales.yaml")
+    )
+    assert paper < scales
+
+
+# What is missing
+
+
+def test_missing_files_and_backbones_are_named(planned, tmp_path):
+    files, backbones = planned(
+        {
+            "pool.sources.0.path": "gone.json",
+            "tasks.1.origin": "official",
+            "tasks.1.path": "away.jsonl",
+            "backbones.0.model": "gone.gguf",
+        }
+    ).missing
+    assert len(files) == 2
+    assert str(tmp_path / "gone.json") in files[0]
+    assert "gsm8k" in files[1]
+    assert str(tmp_path / "away.jsonl") in files[1]
+    assert len(backbones) == 1
+    assert "gone.gguf" in backbones[0]
+    assert planned().missing == ([], [])
+
+
+def test_a_hub_backbone_that_is_not_here_is_told_with_the_way_to_fetch_it(planned):
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    planner = planned({"backbones.0.model": "nobody/nothing", "backbones.0.revision": revision})
+    (sentence,) = planner.missing[1]
+    assert f"hf download nobody/nothing --revision {revision}" in sentence
+    assert count(planner)["tune"] == 4  # a plan is possible all the same
+
+
+@pytest.mark.parametrize("model", ["no-such-folder", "a/b/c", "a\0b", "http://x/y"])
+def test_a_backbone_that_is_nowhere_and_no_hub_id_is_refused(planned, model):
+    with pytest.raises(StudyError, match="not a hub id"):
+        count(planned({"backbones.0.model": model}))
+
+
+def test_a_folder_that_is_no_backbone_is_told_with_what_it_lacks(planned):
+    (sentence,) = planned({"backbones.0.model": "."}).missing[1]
+    assert "config.json" in sentence
+
+
+def test_an_unpinned_hub_backbone_is_refused(planned):
+    for revision in (None, "main", "0123456"):
+        with pytest.raises(StudyError, match="40-digit"):
+            count(planned({"backbones.0.model": "owner/name", "backbones.0.revision": revision}))
+
+
+def test_an_unknown_task_is_refused_with_the_nearest_one(planned):
+    with pytest.raises(StudyError, match="did you mean 'coin_flip'"):
+        count(planned({"tasks.0.name": "coin_flop"}))
+
+
+# Failed cells
+
+
+def test_a_failed_training_takes_its_cell_and_no_other_out_of_the_report(planned):
+    planner = planned()
+    tune = next(step for step in planner.steps if step.kind == "tune")
+    lost = failed_cells([tune])
+    assert lost == {tune.settings["cell"]}
+    partial = replace(planner, without=lost)
+    whole, left = count(planner), count(partial)
+    assert whole - left == {"tune": 1, "generate": 2, "score": 1}
+    assert {s.key for s in partial.steps} - {s.key for s in planner.steps} == {s.key for s in partial.steps[-2:]}
+    assert partial.steps[-1].settings["missing"] == sorted(lost)
+
+
+# Why a step would run
+
+
+def finish(root: Path, planner: Planner) -> None:
+    """Every step of a plan done in a moment, with the record of the real one."""
+    for step in planner.steps:
+        perform(root, replace(step, do=nothing), lambda *news: None)
+
+
+def nothing(inputs, out, *, progress, **settings) -> None:
+    (out / "checkpoint").mkdir()
+
+
+def reasons(planner: Planner, root: Path) -> dict[str, set[str]]:
+    """Why steps would run, by kind."""
+    found: dict[str, set[str]] = {}
+    for entry in describe(planner, root)["why"]:
+        found.setdefault(entry["step"].split("/")[0], set()).add(entry["why"])
+    return found
+
+
+def test_a_fresh_plan_says_that_nothing_is_done(planned, tmp_path):
+    found = reasons(planned(), tmp_path / "store")
+    assert set(found) == set(count(planned()))
+    assert {reason for told in found.values() for reason in told} == {"not done yet"}
+
+
+def test_a_finished_plan_runs_nothing(planned, tmp_path):
+    finish(tmp_path / "store", planned())
+    assert reasons(planned(), tmp_path / "store") == {}
+
+
+def test_why_names_the_setting_that_changed(planned, tmp_path):
+    root = tmp_path / "store"
+    finish(root, planned())
+    found = reasons(planned({"tune.learning_rate": 2e-3}), root)
+    assert set(found) == {"tune", "generate", "score", "analyse", "report"}
+    assert all("settings.how.learning_rate" in reason for reason in found["tune"])
+    assert all("what it needs" in reason for reason in found["score"])
+
+
+def test_why_names_the_file_that_changed(planned, tmp_path, backbone_folder):
+    root = tmp_path / "store"
+    finish(root, planned())
+    (backbone_folder / "model.safetensors").write_bytes(b"other weights")
+    assert all("model.safetensors" in reason for reason in reasons(planned(), root)["tune"])
+
+
+def test_why_names_a_new_version_of_the_code(planned, tmp_path):
+    root, planner = tmp_path / "store", planned()
+    finish(root, planner)
+    assert "version" in why(root, replace(planner.pool, version=99))
+
+
+def test_why_says_that_a_freed_checkpoint_is_needed_again(planned, tmp_path):
+    root, planner = tmp_path / "store", planned()
+    finish(root, planner)
+    for step in planner.steps:
+        release(root, step)
+    assert reasons(planner, root) == {}
+    found = reasons(planned({"tasks": [*SMALL["tasks"], TASK]}), root)
+    assert all(re.search("checkpoint was freed", reason) for reason in found["tune"])
+    assert found["items"] == {"not done yet"}
+
+
+def test_a_step_that_was_lost_and_is_not_needed_is_not_planned(planned, tmp_path):
+    root, planner = tmp_path / "store", planned()
+    finish(root, planner)
+    forget([root / planner.pool.folder])
+    assert reasons(planner, root) == {}

@@ -1,0 +1,304 @@
+"""Readings: what ugly replies say, under strict, lenient and forced."""
+
+import re
+import time
+
+import pytest
+
+from codedose.errors import DataError
+from codedose.tables import READINGS
+from codedose.tasks import TASKS, task_named
+from codedose.tasks.readings import in_code, outcome, read
+
+# reply -> (strict, lenient, forced)
+NUMBERS = {
+    "Answer: 18": ("18", "18", "18"),
+    "**Answer:** $18.00": ("18", "18", "18"),
+    "## Final Answer: **18 dollars.**": ("18", "18", "18"),
+    "She has 9 * 2 = 18.\n\nAnswer:\n\n18": ("18", "18", "9"),
+    "So the answer is \\boxed{18}.": (None, "18", "18"),
+    "Answer: $\\boxed{\\frac{1}{2}}$": ("1/2", "1/2", "1/2"),
+    "Answer: 0.50": ("1/2", "1/2", "1/2"),
+    "Answer: ½": ("1/2", "1/2", "1/2"),
+    "Answer: 2 1/2 hours": ("5/2", "5/2", "5/2"),
+    "Answer: 1,234,567": ("1234567", "1234567", "1234567"),
+    "Answer: $1{,}234$": ("1234", "1234", "1234"),
+    "Answer: 1\u202f234 km": ("1234", "1234", "1234"),
+    "Answer: 12%": ("12", "12", "12"),
+    "Answer: −7": ("-7", "-7", "-7"),
+    "Answer: -$5": ("-5", "-5", "-5"),
+    "Answer: ١٨": ("18", "18", "18"),
+    "答案：１８。 Answer：１８": (None, "18", "18"),
+    "Answer: eighteen": ("18", "18", "18"),
+    "Answer: twenty-one birds": ("21", "21", "21"),
+    "Answer: five hundred": (None, None, None),
+    "Answer: 5 + 3 = 8": ("8", "8", "5"),
+    "Answer: 18 eggs (9 * 2)": ("18", "18", "18"),
+    "Answer: 3 x 10^4": ("30000", "30000", "30000"),
+    "Answer: 1e999999999": (None, None, None),
+    "Answer: " + "9" * 5000: (None, None, None),
+    "Answer: 1/0": (None, None, None),
+    "Answer: 5 or 6": (None, "6", "5"),
+    "Answer: 5\nAnswer: 6": (None, "6", "5"),
+    "Answer: 5\n\nWait, that is wrong. It is 7.": (None, "7", "5"),
+    "Answer: <number>": (None, None, None),
+    "Answer: 18\nI counted 3 baskets twice.": ("18", "18", "18"),
+    "Answer: 18\n\nQuestion: How many?\nAnswer: 7": ("18", "18", "18"),
+    "She has 18 apples left on May 5, 2024.": (None, "18", "18"),
+    "By 12/05/2024, at 3:30, she had 18.": (None, "18", "18"),
+    "1. She buys 4.\n2. She eats some, so 3 are left": (
+        None,
+        "3",
+        "1",
+    ),  # a forced continuation may begin "1. She": then it says 1
+    "10 - 5": (None, "5", "10"),
+    " 18. The shop": (None, None, "18"),
+    "The answer is not 5. The answer is 6.": (None, "6", "5"),
+    "x = 18": (None, "18", "18"),
+    "#### 18": (None, "18", "18"),
+    "<think>maybe 5, Answer: 5</think>Answer: 18": ("18", "18", "18"),
+    "She came 3rd.": (None, None, None),
+    "": (None, None, None),
+    "I do not know.": (None, None, None),
+}
+
+LETTERS = {
+    "Answer: yajo": ("yajo", "yajo", "yajo"),
+    "Answer: YAJO.": ("yajo", "yajo", "yajo"),
+    'Answer: "yajo"': ("yajo", "yajo", "yajo"),
+    "**Answer: y-a-j-o**": ("yajo", "yajo", "yajo"),
+    "Answer: y, a, j, o": ("yajo", "yajo", "yajo"),
+    "Answer: Y A J O": ("yajo", "yajo", "yajo"),
+    "Answer: The string is yajo": ("yajo", "yajo", "yajo"),
+    "y + a + j + o = yajo": (None, "yajo", "yajo"),
+    'Joining them gives "yajo".': (None, "yajo", "yajo"),
+    "The letters are y, a, j, o, which gives yajo.": (None, "yajo", "yajo"),
+    "\\boxed{\\text{yajo}}": (None, "yajo", "yajo"),
+    "Answer: <letters>": (None, None, None),
+    "Answer: ya\nAnswer: jo": (None, "jo", "ya"),
+    "So the last letters are y and a.\n\nyajo": (None, "yajo", "ya"),
+    "The answer is `yajo`": (None, "yajo", "yajo"),
+    "Ａｎｓｗｅｒ： ｙａｊｏ": ("yajo", "yajo", "yajo"),
+    "": (None, None, None),
+}
+
+LISTS = {
+    "Answer: cup, box, pen": ("cup, box, pen",) * 3,
+    "Answer: a Cup, the box, and pen.": ("cup, box, pen",) * 3,
+    'Answer: ["cup", "box", "pen"]': ("cup, box, pen",) * 3,
+    "Answer: cup -> box -> pen": ("cup, box, pen",) * 3,
+    "Answer: cup → box → pen": ("cup, box, pen",) * 3,
+    "Answer: cup and box": ("cup, box",) * 3,
+    "Answer:\n1. cup\n2. box\n3. pen": ("cup, box, pen",) * 3,
+    "Answer: 1. cup 2. box 3. pen": ("cup, box, pen",) * 3,
+    "**Answer:**\n- cup\n- alarm clock\n": ("cup, alarm clock",) * 3,
+    "The reversed list is: cup, box, pen.": (None, "cup, box, pen", "cup, box, pen"),
+    "Answer: The reversed list is cup, box, pen": ("cup, box, pen",) * 3,
+    "Sure! Here it is:\n\n1) cup\n2) box\n": (None, "cup, box", "cup, box"),
+    "$\\boxed{cup, box}$": (None, "cup, box", "cup, box"),
+    "Answer: cup, box\nAnswer: box, cup": (None, "box, cup", "cup, box"),
+    "Answer: <items separated by commas>": (None, None, None),
+    "Answer: cup，box；pen": ("cup, box, pen",) * 3,
+    "": (None, None, None),
+}
+
+YES_NO = {
+    "Answer: yes": ("yes",) * 3,
+    "Answer: **No**.": ("no",) * 3,
+    "ANSWER: NO": ("no",) * 3,
+    "Answer: Yes, the coin still shows heads.": ("yes",) * 3,
+    "Answer: not yes": ("no",) * 3,
+    "Answer: yes or no": (None, None, None),
+    "Answer: yes\nAnswer: no": (None, "no", "yes"),
+    "Yes or no? It was turned once, so no": (None, "no", "no"),
+    "No one turned the coin, so yes.": (None, "yes", "yes"),
+    "There is no change in it.": (None, None, None),
+    "The answer is no because it was turned.": (None, "no", "no"),
+    "Yes. Hmm, wait: it was turned once more. No.": (None, "no", "yes"),
+    "no, it does not": (None, "no", "no"),
+    "It no longer shows heads.": (None, None, None),
+    "I know nothing of coins.": (None, None, None),
+    "Answer: no way to tell, yes?": ("yes", "yes", "yes"),
+}
+
+TRUE_FALSE = {
+    "Answer: True": ("True",) * 3,
+    "Answer: false.": ("False",) * 3,
+    "Answer: not true": ("False",) * 3,
+    "Answer: It is not false": ("True",) * 3,
+    "Answer: True or False": (None, None, None),
+    "Answer: **True**\n\nAnswer: **False**": (None, "False", "True"),
+    "True or false: Max is red. It is not necessarily true.": (None, "False", "False"),
+    "It isn't true.": (None, "False", "False"),
+    "So the claim is untrue": (None, "False", "False"),
+    "True. Wait, actually false.": (None, "False", "True"),
+    "The statement 'Max is not red' is True.": (None, "True", "True"),
+    "Therefore \\boxed{\\text{False}}": (None, "False", "False"),
+    "Max is red.": (None, None, None),
+    "Answer: <True>": ("True",) * 3,
+}
+
+WORDS = {
+    "Answer: grandson": ("grandson",) * 3,
+    "Answer: Grandson.": ("grandson",) * 3,
+    "Answer: mother-in-law": ("mother-in-law",) * 3,
+    "Answer: mother in law": ("mother-in-law",) * 3,
+    "Answer: She is his grandma": ("grandmother",) * 3,
+    "Answer: Bob is Ann's dad": ("father",) * 3,
+    "Answer: great-grandson": (None, None, None),
+    "Answer: not the aunt but the uncle": ("uncle",) * 3,
+    "Answer: brother or sister": (None, "sister", "brother"),
+    "Answer: brother\nAnswer: uncle": (None, "uncle", "brother"),
+    "Ann's mother is Bea, so Bea's brother is Ann's uncle.": (None, "uncle", "mother"),
+    "The answer is aunt. Oh sorry, I mean niece": (None, "niece", "aunt"),
+    "Answer: <family word>": (None, None, None),
+    "A stepmother of brothers": (None, None, None),
+    "\\boxed{son-in-law}": (None, "son-in-law", "son-in-law"),
+}
+
+REPLIES = [
+    pytest.param(name, reply, wanted, id=f"{name}-{number}")
+    for name, replies in {
+        "gsm8k": NUMBERS, "last_letters": LETTERS, "reverse_list": LISTS,
+        "coin_flip": YES_NO, "prontoqa": TRUE_FALSE, "clutrr": WORDS,
+    }.items()
+    for number, (reply, wanted) in enumerate(replies.items())
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "reply", "wanted"), REPLIES)
+def test_what_an_ugly_reply_says(name, reply, wanted):
+    assert tuple(read(task_named(name), reply, reading) for reading in READINGS) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "reply", "answer"),
+    [
+        ("babi_deductive", "Answer: mice", "mouse"),
+        ("babi_deductive", "Answer: She is afraid of wolves.", "wolf"),
+        ("babi_inductive", "Answer: Grey", "gray"),
+        ("babi_inductive", "Answer: greenish", None),
+    ],
+)
+def test_closed_words_are_read_in_their_forms(name, reply, answer):
+    assert read(task_named(name), reply, "strict") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "reading", "wanted"),
+    [
+        ("Answer: 18.00", "stop", "strict", "right"),
+        ("Answer: 17", "stop", "strict", "wrong"),
+        ("It makes 18", "stop", "strict", "no_answer"),
+        ("It makes 18", "stop", "lenient", "right"),
+        ("It makes 18 and", "length", "strict", "truncated"),
+        ("It makes 18 and", "length", "lenient", "truncated"),
+        ("The answer is 18. Now", "length", "lenient", "right"),
+        ("Answer: 18\n\nThis is", "length", "strict", "right"),
+        ("Answer: 18", "length", "strict", "truncated"),  # may be the beginning of 180
+        ("Answer: 18", "length", "lenient", "truncated"),
+        ("Answer: 18\n", "length", "strict", "right"),
+        ("Answer: 18\nQuestion: How many are", "length", "strict", "right"),
+        ("anything", "length", "forced", "right"),
+    ],
+)
+def test_outcomes_of_whole_and_cut_replies(text, finish, reading, wanted):
+    task = task_named("gsm8k")
+    found = outcome(task, text=text, forced_text=" 18. So", finish=finish, answer="18", reading=reading)
+    assert found == wanted
+
+
+def test_a_reply_without_a_forced_continuation_has_no_forced_answer():
+    reply = {"text": "yes", "forced_text": None, "finish": "length", "answer": "yes"}
+    assert outcome(task_named("coin_flip"), **reply, reading="forced") == "no_answer"
+
+
+def test_a_cut_reply_that_says_yes_has_answered():
+    reply = {"text": "Answer: yes", "forced_text": None, "finish": "length", "answer": "yes"}
+    assert outcome(task_named("coin_flip"), **reply, reading="strict") == "right"
+
+
+@pytest.mark.parametrize(("name", "gold"), [("gsm8k", "many"), ("coin_flip", "maybe"), ("clutrr", "friend")])
+def test_a_gold_of_another_type_is_refused(name, gold):
+    with pytest.raises(DataError, match=gold):
+        outcome(task_named(name), text="x", forced_text=None, finish="stop", answer=gold, reading="strict")
+
+
+def test_an_unknown_reading_is_refused():
+    with pytest.raises(ValueError, match="strict, lenient, forced"):
+        read(task_named("gsm8k"), "18", "loose")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nprint(9 * 2)\n```",
+        "Here you go:\n\ndef solve():\n    return 9 * 2\n\nprint(solve())",
+        "eggs = 16 - 3 - 4\nprint(eggs * 2)",
+        "```js\nconsole.log(18);\n```",
+        "#include <stdio.h>\nint main() {\n    return 0;\n}",
+        "for name in names:\n    flips += 1\nprint(flips)",
+    ],
+)
+def test_a_program_is_marked(text):
+    assert in_code(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = 9 * 2\nx = 18\nAnswer: 18",
+        "She buys eggs (16 of them).\nShe sells some for $2.",
+        "```\ncup, box, pen\n```",
+        "Let me import the numbers into a table.\n\nfor each day: 3 eggs",
+        "Answer: 18",
+        "",
+    ],
+)
+def test_words_and_sums_are_no_program(text):
+    assert not in_code(text)
+
+
+def test_a_program_is_never_executed(tmp_path):
+    trap = tmp_path / "trap"
+    text = f"```python\nopen({str(trap)!r}, 'w')\n```\nAnswer: __import__('os').system('touch {trap}')"
+    for task in TASKS:
+        for reading in READINGS:
+            read(task, text, reading)
+    assert in_code(text)
+    assert not trap.exists()
+
+
+HOSTILE = (
+    "1", "1,", "1,111,", "1 ", "1/", "1e9", "-", " ", "\n", " \n", "Answer: ", "Answer: 5\n", "answer answer: ",
+    "\\boxed{", "\\boxed{1}", "\\frac{1}{", "\\text{", '"', "a ", "a, ", "a", "1. a\n", "- a\n", "no ", "not ", "(",
+    "true or ", "<", "\\", "\nQuestion: x\nAnswer: 5", "is ", "= ", "mother-in-", "\u0301", "１，", "```python\n",
+    "x = f(1)\n", "and ", "wait Answer: 5 ", "May ", "</think>", "a.b(", "٣", "####", "*", "{",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["gsm8k", "last_letters", "reverse_list", "coin_flip", "prontoqa", "clutrr"])
+def test_a_hostile_reply_takes_time_in_proportion_to_its_length(name):
+    """A generous bound: a pattern that walks the same run again and again takes minutes here, others 10 to 50 ms."""
+    task = task_named(name)
+    for part in HOSTILE:
+        text = (part * 40_000)[:40_000]
+        started = time.perf_counter()
+        for reading in READINGS:
+            read(task, text, reading)
+        in_code(text)
+        assert time.perf_counter() - started < 1, part
+
+
+def test_readings_do_not_change_when_prose_stands_before_the_answer_line():
+    prose = "First we look at it. Then, after 2 steps, we are done. No one minds. It is true that mother helps.\n\n"
+    for name, reply in (("gsm8k", "7"), ("coin_flip", "no"), ("prontoqa", "False"), ("clutrr", "aunt")):
+        task = task_named(name)
+        for reading in ("strict", "lenient"):
+            assert read(task, f"{prose}Answer: {reply}", reading) == read(task, f"Answer: {reply}", reading) == reply
+
+
+def test_every_task_reads_its_own_format_sentence_as_no_answer():
+    for task in TASKS:
+        asked = re.findall(r'"(Answer: <[^"]+>)"', task.answer_format)
+        assert [read(task, line, reading) for line in asked for reading in READINGS] == [None] * 3 * len(asked)

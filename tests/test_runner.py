@@ -1,0 +1,774 @@
+"""Steps, their store and their engines: order, atomicity, and nothing lost however a run ends.
+
+The toy steps write files and note in a journal outside the store that they ran. The end of this file
+is the script of a run that the tests kill.
+"""
+
+import hashlib
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import mounted
+
+from codedose.errors import DataError, StudyError
+from codedose.runner.children import Children
+from codedose.runner.schedule import Outcome, Slots, Teller, inline, run, to_run
+from codedose.runner.step import Step, Where
+from codedose.runner.store import (
+    forget,
+    is_done,
+    is_whole,
+    locked,
+    perform,
+    reached,
+    read_record,
+    release,
+    remember,
+    sweep,
+    unreached,
+)
+
+JOURNAL = "journal"
+TWO = Slots(2)
+PART = "checkpoint"
+
+# The toy steps
+
+
+def write(inputs: list[Path], out: Path, *, progress, name: str, journal: str | None = None, size: int = 1) -> None:
+    """Files whose content follows from the inputs' files, written bit by bit."""
+    if journal:
+        with open(journal, "a") as file:
+            file.write(f"{name}\n")
+    found = sorted(path for folder in inputs for path in folder.rglob("*.txt"))
+    digest = hashlib.sha256("".join([name, *(path.read_text() for path in found)]).encode()).hexdigest()
+    for number in range(4):
+        (out / f"{number}.txt").write_text(f"{digest} {number}\n" * size)
+        progress(number + 1, 4, name)
+    (out / PART).mkdir()
+    (out / PART / "weights.txt").write_text(digest)
+
+
+def fail(inputs: list[Path], out: Path, *, progress, words: str) -> None:
+    (out / "half.txt").write_text("half")
+    print("first words of the log")
+    raise RuntimeError(words)
+
+
+def refuse(inputs: list[Path], out: Path, *, progress) -> None:
+    raise DataError("the pool has 3 examples; the arm asks for 8")
+
+
+def die(inputs: list[Path], out: Path, *, progress, number: int) -> None:
+    (out / "half.txt").write_text("half")
+    os.kill(os.getpid(), number)
+
+
+def leave(inputs: list[Path], out: Path, *, progress, code: int) -> None:
+    os._exit(code)
+
+
+def whoami(inputs: list[Path], out: Path, *, progress) -> None:
+    """Which process, cores and GPUs a step was given."""
+    told = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "POLARS_MAX_THREADS")}
+    (out / "who.json").write_text(json.dumps({"pid": os.getpid(), **told}))
+
+
+def meet(inputs: list[Path], out: Path, *, progress, of: int, place: str) -> None:
+    """Ends only when `of` steps run at the same time."""
+    (Path(place) / str(os.getpid())).touch()
+    whoami(inputs, out, progress=progress)
+    until(lambda: len(list(Path(place).iterdir())) >= of)
+
+
+def toy(name: str, *needs: Step, do: Callable[..., None] = write, **more) -> Step:
+    settings = more.pop("settings", {"name": name} if do is write else {})
+    return Step("toy", name, do, 1, settings, needs, **more)
+
+
+def until(condition: Callable[[], object], seconds: float = 8) -> None:
+    """Wait for something that another process does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        threading.Event().wait(0.005)
+
+
+def go(root: Path, *steps: Step, submit=inline, slots: Slots = TWO, tell: Teller | None = None) -> Outcome:
+    return run(root, steps, slots=slots, submit=submit, tell=tell or Teller())
+
+
+def labels(steps) -> list[str]:
+    return [step.label for step in steps]
+
+
+def contents(root: Path, step: Step) -> dict[str, str]:
+    """Digests of what a step wrote, its record left out: that holds the time of day."""
+    files = (path for path in (root / step.folder).rglob("*") if path.is_file() and path.name != "record.json")
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def leftovers(root: Path) -> list[Path]:
+    return [path for pattern in ("**/.draft-*", "**/.trash-*") for path in root.glob(pattern)]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def engine() -> Iterator[Children]:
+    with Children(gpus=2) as engine:
+        yield engine
+
+
+class Heard(Teller):
+    """Remembers the order of what it was told."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.over: list[str] = []
+        self.news: list[tuple[str, int, int]] = []
+
+    def started(self, step):
+        self.began.append(step.label)
+
+    def moved(self, step, done, of, note):
+        self.news.append((step.label, done, of))
+
+    def ended(self, step, failure):
+        self.over.append(step.label)
+
+
+# What a step is
+
+
+def test_a_key_follows_from_what_decides_the_result_and_from_nothing_else():
+    base = toy("a", settings={"name": "a", "rate": 1})
+    same = (
+        toy("another label", settings={"rate": 1, "name": "a"}),
+        toy("a", settings={"name": "a", "rate": 1}, where=Where(8, 2, "x"), weight=99.0, perishable=PART),
+        toy("a", settings={"name": "a", "rate": 1}, given={"journal": "elsewhere"}, do=fail),
+    )
+    other = (
+        toy("a", settings={"name": "a", "rate": 2}),
+        toy("a", toy("need"), settings={"name": "a", "rate": 1}),
+        toy("a", settings={"name": "a", "rate": 1}, identity={"digest": "f"}),
+        Step("kind", "a", write, 1, base.settings),
+        Step("toy", "a", write, 2, base.settings),
+    )
+    assert {step.key for step in same} == {base.key}
+    assert len({step.key for step in (base, *other)}) == 1 + len(other)
+
+
+def test_a_change_far_above_changes_every_key_below():
+    def chain(rate: int) -> list[Step]:
+        first = toy("first", settings={"name": "first", "rate": rate})
+        second = toy("second", first)
+        return [first, second, toy("third", second)]
+
+    assert all(one.key != other.key for one, other in zip(chain(1), chain(2), strict=True))
+
+
+@pytest.mark.parametrize("label", ["../../etc", "/abs", "", "a\0b", "x" * 400, "中文", ".."])
+def test_a_folder_stays_inside_the_store(root, label):
+    folder = (root / toy(label).folder).resolve()
+    assert folder.parent == (root / "toy").resolve()
+    go(root, toy(label))
+    assert folder.is_dir()
+
+
+# Order, and what must run
+
+
+def test_steps_run_after_their_needs_and_only_once(root):
+    a = toy("a")
+    b, c = toy("b", a), toy("c", a)
+    d = toy("d", b, c)
+    heard = Heard()
+    outcome = go(root, a, b, c, d, tell=heard)
+    assert heard.over == labels(outcome.performed)
+    assert sorted(heard.over) == ["a", "b", "c", "d"]
+    assert heard.over.index("a") == 0
+    assert heard.over.index("d") == 3
+    assert go(root, a, b, c, d).performed == []
+
+
+def test_a_new_last_step_runs_alone(root):
+    a = toy("a")
+    b = toy("b", a)
+    go(root, a, b)
+    assert labels(go(root, a, b, toy("c", b)).performed) == ["c"]
+
+
+def test_a_lost_folder_in_the_middle_is_made_again_only_when_something_needs_it(root):
+    a = toy("a")
+    b = toy("b", a)
+    c = toy("c", b)
+    go(root, a, b, c)
+    forget([root / b.folder])
+    assert to_run(root, [a, b, c]) == []
+    assert labels(to_run(root, [a, b, c, toy("d", b)])) == ["b", "d"]
+
+
+def trained(*consumers: str) -> list[Step]:
+    """A step with a part that may be freed, and those that read it."""
+    tune = toy("tune", perishable=PART)
+    asked = [toy(name, tune, consumes=(tune,)) for name in consumers]
+    return [tune, *asked, toy("score", *asked)]
+
+
+def test_a_perishable_part_is_freed_after_its_last_reader(root):
+    steps = trained("ask1", "ask2")
+    tune = steps[0]
+    go(root, *steps[:2])
+    assert not is_whole(root, tune)
+    assert is_done(root, tune)
+    assert (root / tune.folder / "0.txt").is_file()
+
+
+def test_a_part_that_another_step_waits_for_is_kept(root):
+    tune, ask1, ask2, score = trained("ask1", "ask2")
+    broken = toy("ask3", tune, consumes=(tune,), do=fail, settings={"words": "no"})
+    outcome = go(root, tune, ask1, broken, ask2, score, toy("end", broken))
+    assert labels(outcome.blocked) == ["end"]
+    assert not is_whole(root, tune)
+    # its reader failed, so the same command must train again: told beforehand, and once
+    assert labels(to_run(root, [tune, ask1, broken])) == ["tune", "ask3"]
+
+
+def test_what_was_freed_is_made_again_for_a_new_reader_and_freed_again(root):
+    steps = trained("ask1")
+    tune = steps[0]
+    go(root, *steps)
+    before = contents(root, tune)
+    new = toy("ask2", tune, consumes=(tune,))
+    more = [*steps, new, toy("score2", new)]
+    assert labels(to_run(root, more)) == ["tune", "ask2", "score2"]
+    go(root, *more)
+    assert contents(root, tune) == before
+    assert to_run(root, more) == []
+    assert not is_whole(root, tune)
+
+
+def test_a_part_that_a_killed_run_could_not_free_is_freed_by_the_next_one(root):
+    steps = trained("ask1")
+    for step in steps:
+        perform(root, step, lambda *news: None)
+    assert is_whole(root, steps[0])
+    assert go(root, *steps).performed == []
+    assert not is_whole(root, steps[0])
+
+
+def test_a_kept_part_is_never_freed(root):
+    tune = toy("tune")
+    go(root, tune, toy("ask", tune, consumes=(tune,)))
+    assert (root / tune.folder / PART).is_dir()
+    assert release(root, tune) == 0
+
+
+# Failures
+
+
+def test_a_failed_step_blocks_only_what_needs_it(root):
+    a, bad = toy("a"), toy("bad", do=fail, settings={"words": "the words"})
+    b, c, d = toy("b", a), toy("c", bad), toy("d", a)
+    outcome = go(root, bad, a, b, c, toy("e", c), d)
+    assert sorted(labels(outcome.performed)) == ["a", "b", "d"]
+    assert [(failure.step, failure.reason) for failure in outcome.failed] == [(bad, "the words")]
+    assert sorted(labels(outcome.blocked)) == ["c", "e"]
+    assert not is_done(root, bad)
+
+
+def test_what_failed_is_tried_again_and_what_is_done_is_not(root, tmp_path):
+    journal = tmp_path / JOURNAL
+    given = {"journal": str(journal)}
+    a = toy("a", given=given)
+    bad = toy("b", a, do=fail, settings={"name": "b", "words": "no"})
+    go(root, a, bad)
+    mended = toy("b", a, settings={"name": "b", "words": "no"}, do=mend, given=given)
+    assert mended.key == bad.key
+    assert labels(go(root, a, mended).performed) == ["b"]
+    assert journal.read_text().split() == ["a", "b"]
+
+
+def mend(inputs, out, *, progress, name, words, journal) -> None:
+    write(inputs, out, progress=progress, name=name, journal=journal)
+
+
+def test_a_step_that_raises_leaves_nothing(root):
+    bad = toy("bad", do=fail, settings={"words": "no"})
+    with pytest.raises(RuntimeError, match="no"):
+        perform(root, bad, lambda *news: None)
+    assert not (root / bad.folder).exists()
+    assert leftovers(root) == []
+
+
+def test_an_interrupt_leaves_nothing_and_is_not_swallowed(root):
+    stop = toy("stop", do=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        go(root, stop)
+    assert not (root / stop.folder).exists()
+    assert leftovers(root) == []
+
+
+def interrupt(inputs, out, *, progress) -> None:
+    (out / "half.txt").write_text("half")
+    raise KeyboardInterrupt
+
+
+def test_half_of_a_step_is_never_read_and_swept_away(root):
+    a = toy("a")
+    kind = root / "toy"
+    for name in (f".draft-{Path(a.folder).name}-123", f".trash-{Path(a.folder).name}-123"):
+        (kind / name).mkdir(parents=True)
+        (kind / name / "0.txt").write_text("half")
+    (root / a.folder).mkdir()
+    (root / a.folder / "0.txt").write_text("a folder without a record is not done")
+    assert not is_done(root, a)
+    with locked(root):
+        assert leftovers(root) == []
+        assert labels(go(root, a).performed) == ["a"]
+    assert contents(root, a) == contents_of_a_fresh(a, root.parent / "fresh")
+
+
+def contents_of_a_fresh(step: Step, root: Path) -> dict[str, str]:
+    perform(root, step, lambda *news: None)
+    return contents(root, step)
+
+
+def test_a_step_that_is_done_is_left_alone(root):
+    a = toy("a")
+    perform(root, a, lambda *news: None)
+    record = (root / a.folder / "record.json").read_bytes()
+    perform(root, toy("a", do=fail, settings={"name": "a"}), lambda *news: None)
+    assert (root / a.folder / "record.json").read_bytes() == record
+
+
+# Records, locks, and what no study needs
+
+
+def test_a_record_says_what_was_done_with_what_and_where(root):
+    need = toy("need")
+    step = toy("a", need, settings={"name": "é", "size": 2}, identity={"digest": "f00"})
+    go(root, need, step)
+    record = read_record(root, step)
+    assert record["settings"] == {"name": "é", "size": 2}
+    assert record["identity"] == {"digest": "f00"}
+    assert record["needs"] == [need.folder]
+    assert record["key"] in step.folder
+    assert record["files"] == {
+        str(path.relative_to(root / step.folder)): path.stat().st_size
+        for path in (root / step.folder).rglob("*")
+        if path.is_file() and path.name != "record.json"
+    }
+    assert record["versions"]["python"] == sys.version.split()[0]
+    assert {"codedose", "polars", "torch"} <= set(record["versions"])
+    assert record["seconds"] >= 0
+    assert record["started"].endswith("+00:00")
+    assert {"hardware", "commit", "version", "kind", "label"} <= set(record)
+
+
+def test_a_second_run_in_the_same_store_is_refused_and_the_first_goes_on(root):
+    with locked(root):
+        with pytest.raises(StudyError, match="another run") as problem, locked(root):
+            pass
+        assert str(root) in str(problem.value)
+        go(root, toy("a"))
+    with locked(root):
+        assert is_done(root, toy("a"))
+
+
+def test_a_store_that_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StudyError, match="--store") as problem, locked(tmp_path / "file" / "store"):
+        pass
+    assert str(tmp_path / "file" / "store") in str(problem.value)
+
+
+def test_a_store_on_a_read_only_disk_is_one_clear_error(tmp_path):
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        remount(disk, "ro")
+        with pytest.raises(StudyError, match="--store"), locked(disk / "store"):
+            pass
+
+
+def test_sweeping_keeps_everything_that_is_done(root):
+    steps = trained("ask1")
+    go(root, *steps)
+    before = [contents(root, step) for step in steps]
+    (root / steps[0].folder / ".trash-checkpoint-9").mkdir()
+    sweep(root)
+    assert leftovers(root) == []
+    assert [contents(root, step) for step in steps] == before
+
+
+def test_only_what_no_study_reaches_goes(root):
+    shared = toy("shared")
+    mine, yours, old = toy("mine", shared), toy("yours", shared), toy("old")
+    go(root, shared, mine, yours, old)
+    remember(root, "first", [shared, mine])
+    remember(root, "second", [shared, yours])
+    assert reached(root) == {step.folder for step in (shared, mine, yours)}
+    assert unreached(root) == [root / old.folder]
+    size = sum(path.stat().st_size for path in (root / old.folder).rglob("*") if path.is_file())
+    assert forget(unreached(root)) == size
+    assert [is_done(root, step) for step in (shared, mine, yours, old)] == [True, True, True, False]
+    remember(root, "second", [shared])  # the study changed
+    assert unreached(root) == [root / yours.folder]
+
+
+# Child processes
+
+
+def test_child_processes_write_what_one_process_writes(root, engine, tmp_path):
+    steps = trained("ask1", "ask2")
+    heard = Heard()
+    outcome = go(root, *steps, submit=engine.submit, tell=heard)
+    assert sorted(labels(outcome.performed)) == sorted(labels(steps))
+    assert [news for news in heard.news if news[0] == "tune"] == [("tune", n, 4) for n in (1, 2, 3, 4)]
+    go(tmp_path / "inline", *steps)
+    assert [contents(root, step) for step in steps] == [contents(tmp_path / "inline", step) for step in steps]
+
+
+def test_a_surprise_is_told_with_the_end_of_its_log(root, engine):
+    bad = toy("bad", do=fail, settings={"words": "what went wrong"})
+    (failure,) = go(root, bad, toy("after", bad), submit=engine.submit).failed
+    assert failure.reason == "what went wrong"
+    assert "first words of the log" in failure.log
+    assert "RuntimeError: what went wrong" in failure.log[-1]
+    assert leftovers(root) == []
+
+
+def test_what_a_person_can_mend_is_told_without_a_traceback(root, engine):
+    (failure,) = go(root, toy("bad", do=refuse), submit=engine.submit).failed
+    assert failure.reason == "the pool has 3 examples; the arm asks for 8"
+    assert failure.log == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+def test_a_killed_worker_is_a_failure_that_names_the_signal(root, engine, number):
+    dead, well = toy("dead", do=die, settings={"number": int(number)}), toy("well")
+    outcome = go(root, dead, well, toy("after", dead), submit=engine.submit)
+    assert labels(outcome.performed) == ["well"]
+    assert number.name in outcome.failed[0].reason
+    assert labels(outcome.blocked) == ["after"]
+    assert not is_done(root, dead)
+
+
+def test_a_worker_that_ends_by_itself_is_a_failure_that_names_its_code(root, engine):
+    (failure,) = go(root, toy("left", do=leave, settings={"code": 7}), submit=engine.submit).failed
+    assert "7" in failure.reason
+
+
+def test_the_next_step_after_a_dead_worker_gets_a_living_one(root, engine):
+    for number in range(2):
+        go(root, toy(f"dead{number}", do=die, settings={"number": 9, "turn": number}), submit=engine.submit)
+        assert go(root, toy(f"well{number}"), submit=engine.submit).failed == []
+
+
+def test_a_step_that_cannot_be_sent_is_a_failure(root, engine):
+    outcome = go(root, toy("bad", do=lambda inputs, out, *, progress: None), toy("well"), submit=engine.submit)
+    assert labels(failure.step for failure in outcome.failed) == ["bad"]
+    assert labels(outcome.performed) == ["well"]
+
+
+def who(root: Path, step: Step) -> dict[str, str]:
+    return json.loads((root / step.folder / "who.json").read_text())
+
+
+def test_steps_of_one_worker_share_a_process_and_others_do_not(root, engine):
+    where = {name: Where(worker=name) for name in "xy"}
+    steps = [
+        toy(f"{n}{turn}", do=whoami, settings={}, where=where[n], identity={"n": f"{n}{turn}"})
+        for n in "xy"
+        for turn in range(3)
+    ]
+    go(root, *steps, submit=engine.submit, slots=Slots(1))
+    pids = [who(root, step)["pid"] for step in steps]
+    assert len(set(pids[:3])) == len(set(pids[3:])) == 1
+    assert pids[0] != pids[3]
+    assert os.getpid() not in pids
+
+
+def test_a_light_step_in_between_does_not_cost_a_worker_its_process(root, engine):
+    """Loading a model is dear: the worker of a backbone outlives the scores in between, and the other way round."""
+    heavy, light = Where(worker="x"), Where()
+    steps: list[Step] = []
+    for turn in range(3):
+        for where in (heavy, light):
+            settings = {"identity": {"turn": turn, "worker": where.worker}}
+            steps.append(toy(f"{turn}{where.worker}", *steps[-1:], do=whoami, settings={}, where=where, **settings))
+    go(root, *steps, submit=engine.submit)
+    assert len({who(root, step)["pid"] for step in steps[::2]}) == 1
+    assert len({who(root, step)["pid"] for step in steps[1::2]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("visible", "names"), [(None, {"0", "1"}), ("3,5", {"3", "5"}), ("GPU-aa,GPU-bb", {"GPU-aa", "GPU-bb"})]
+)
+def test_each_of_two_steps_gets_a_gpu_of_its_own(root, tmp_path, monkeypatch, visible, names):
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    place = tmp_path / "meeting"
+    place.mkdir()
+    given = {"place": str(place)}
+    where = Where(gpus=1, worker="x")
+    steps = [toy(n, do=meet, settings={"of": 2}, identity={"n": n}, given=given, where=where) for n in "ab"]
+    with Children(gpus=2) as engine:
+        go(root, *steps, submit=engine.submit, slots=Slots(2, 2))
+    assert {who(root, step)["CUDA_VISIBLE_DEVICES"] for step in steps} == names
+
+
+def test_a_step_without_a_gpu_sees_none_and_cores_become_threads(root, engine):
+    step = toy("a", do=whoami, where=Where(cores=2))
+    go(root, step, submit=engine.submit)
+    told = who(root, step)
+    assert (told["CUDA_VISIBLE_DEVICES"], told["OMP_NUM_THREADS"], told["POLARS_MAX_THREADS"]) == ("", "2", "2")
+
+
+def test_a_gpu_that_an_idle_worker_holds_goes_to_the_step_that_wants_it(root):
+    with Children(gpus=1) as engine:
+        for turn, worker in enumerate(("x", "", "y")):
+            step = toy(f"{turn}", do=whoami, identity={"turn": turn}, where=Where(gpus=1, worker=worker))
+            go(root, step, submit=engine.submit, slots=Slots(1, 1))
+            assert who(root, step)["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_slots_bound_what_runs_at_once(root, engine, tmp_path):
+    """Four steps of one core in two slots: never more than two have begun and not ended."""
+    heard: list[int] = []
+
+    class Counting(Heard):
+        def started(self, step):
+            super().started(step)
+            heard.append(len(self.began) - len(self.over))
+
+    go(root, *(toy(n) for n in "abcd"), submit=engine.submit, slots=Slots(2), tell=Counting())
+    assert max(heard) == 2
+    heard.clear()
+    go(root, *(toy(n, where=Where(cores=9)) for n in "efgh"), submit=engine.submit, slots=Slots(2), tell=Counting())
+    assert max(heard) == 1  # a step that wants more than there is has the machine for itself
+
+
+def test_processes_end_with_their_engine(root):
+    with Children() as engine:
+        step = toy("a", do=whoami)
+        go(root, step, submit=engine.submit)
+        assert psutil.pid_exists(who(root, step)["pid"])
+    assert not psutil.pid_exists(who(root, step)["pid"])
+
+
+# Full disks
+
+
+def remount(disk: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
+
+
+BIG = {"size": 300}  # 4 files of 20 kB a step
+
+
+def test_a_full_disk_is_one_clear_error_and_freeing_space_lets_it_go_on(tmp_path):
+    """The disk fills up at a different place of the second step each time; the first step is never lost."""
+    a = toy("a", settings={"name": "a", **BIG})
+    b = toy("b", a, settings={"name": "b", **BIG})
+    whole = go(tmp_path / "whole", a, b)
+    assert labels(whole.performed) == ["a", "b"]
+    with mounted(tmp_path / "disk", "size=400k") as disk, Children() as engine:
+        for left in (0, 4, 24, 48, 80, 84):  # kB; the step takes 88
+            root = disk / "store"
+            assert labels(go(root, a, submit=engine.submit).performed) == ["a"]
+            fill(disk / "ballast", leaving=left)
+            outcome = go(root, a, b, submit=engine.submit)
+            (failure,) = outcome.failed
+            assert "disk is full" in failure.reason
+            assert "codedose gc" in failure.reason
+            assert len(failure.reason.splitlines()) == 1
+            assert contents(root, a) == contents(tmp_path / "whole", a)
+            assert not is_done(root, b)
+            assert leftovers(root) == []
+            (disk / "ballast").unlink()
+            assert labels(go(root, a, b, submit=engine.submit).performed) == ["b"]
+            assert contents(root, b) == contents(tmp_path / "whole", b)
+            forget([root / a.folder, root / b.folder])
+
+
+def fill(ballast: Path, *, leaving: int) -> None:
+    """Fill a disk up to some kB."""
+    free = os.statvfs(ballast.parent)
+    with ballast.open("wb") as file:
+        file.write(bytes(free.f_bavail * free.f_bsize - leaving * 1024))
+
+
+def test_a_file_that_may_not_grow_is_told_as_a_full_disk(root, engine):
+    """Where no small disk can be mounted, a limit on file sizes stands in for one."""
+    (failure,) = go(root, toy("big", do=outgrow), submit=engine.submit).failed
+    assert "disk is full" in failure.reason
+    assert leftovers(root) == []
+
+
+def outgrow(inputs, out, *, progress) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    (out / "big").write_bytes(bytes(5000))
+
+
+def test_a_full_disk_that_a_library_tells_in_words_only_is_a_full_disk(tmp_path):
+    """polars and safetensors are written in Rust: their errors carry no number."""
+    with mounted(tmp_path / "disk", "size=200k") as disk, Children() as engine:
+        outcome = go(disk / "store", toy("table", do=write_table), submit=engine.submit)
+        assert "disk is full" in outcome.failed[0].reason
+
+
+def write_table(inputs, out, *, progress) -> None:
+    from codedose import tables
+
+    rows = [{"source": random.Random(n).randbytes(5000).hex(), "reference": "", "reason": ""} for n in range(100)]
+    tables.write(tables.DROPS.frame(rows), out / "drops.parquet", tables.DROPS)
+
+
+# Runs that are killed: a process of its own performs twelve steps and tells what it does
+
+
+class Run:
+    """A run in a process of its own, and what it tells line by line."""
+
+    def __init__(self, root: Path, journal: Path) -> None:
+        script = f"import test_runner; test_runner.main({str(root)!r}, {str(journal)!r})"
+        paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": paths},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def tells(self, lines: int = 1) -> bool:
+        """Wait for that many lines; whether they came before the end."""
+        return all(self.process.stdout.readline() for _ in range(lines))
+
+    def kill(self) -> list[psutil.Process]:
+        """SIGKILL, now; returns the children it had."""
+        try:
+            children = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            children = []
+        self.process.kill()
+        self.end()
+        return children
+
+    def end(self) -> tuple[int, str]:
+        _, errors = self.process.communicate(timeout=9)
+        return self.process.returncode, errors
+
+
+def twelve(journal: Path) -> list[Step]:
+    """pool -> three draws -> three trainings whose checkpoint is freed -> six askings -> report, and a lone step."""
+    given = {"journal": str(journal)}
+    pool = toy("pool", given=given)
+    steps = [pool]
+    for n in range(3):
+        tune = toy(f"tune{n}", pool, given=given, perishable=PART, where=Where(worker="x"))
+        steps += [
+            tune,
+            *(toy(f"ask{n}{t}", tune, given=given, consumes=(tune,), where=Where(worker="x")) for t in "ab"),
+        ]
+    return [*steps, toy("lone", given=given), toy("report", *steps, given=given)]
+
+
+class Telling(Teller):
+    def started(self, step):
+        print("started", step.label, flush=True)
+
+    def moved(self, step, done, of, note):
+        print("moved", step.label, done, flush=True)
+
+    def ended(self, step, failure):
+        print("ended", step.label, failure, flush=True)
+
+
+def main(root: str, journal: str) -> None:
+    """What the killed process does: the same steps as ever, in child processes."""
+    steps = twelve(Path(journal))
+    with locked(Path(root)), Children() as engine:
+        run(Path(root), steps, slots=Slots(2), submit=engine.submit, tell=Telling())
+
+
+def finished(root: Path, steps: list[Step]) -> set[str]:
+    return {step.label for step in steps if is_done(root, step)}
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.long) for n in range(2, 6))])
+def test_a_run_killed_at_random_moments_ends_like_an_uninterrupted_one(root, tmp_path, seed):
+    chance, journal = random.Random(seed), tmp_path / JOURNAL
+    journal.touch()
+    steps = twelve(journal)
+    lives, ran = 0, False
+    while not ran and lives < 12:
+        before, done = journal.read_text().split(), finished(root, steps)
+        life = Run(root, journal)
+        if life.tells(chance.randint(1, 30)):
+            with suppress(subprocess.TimeoutExpired):  # not only at the moments that are told
+                life.process.wait(timeout=chance.uniform(0, 0.03))
+            life.kill()
+        else:
+            ran = life.end()[0] == 0
+        new = journal.read_text().split()[len(before) :]
+        assert not done & set(new), "a step that was done ran again"
+        lives += 1
+    if not ran:
+        assert Run(root, journal).end()[0] == 0
+    assert lives > 1
+    whole = tmp_path / "whole"
+    go(whole, *twelve(tmp_path / "another journal"))
+    assert [contents(root, step) for step in steps] == [contents(whole, step) for step in steps]
+    assert not any((root / step.folder / PART).exists() for step in steps if step.perishable)
+    assert leftovers(root) == []
+
+
+def test_no_child_outlives_a_killed_run(root, tmp_path):
+    life = Run(root, tmp_path / JOURNAL)
+    assert life.tells(3)
+    children = life.kill()
+    assert children
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+
+
+def test_the_lock_of_a_killed_run_is_free(root, tmp_path):
+    life = Run(root, tmp_path / JOURNAL)
+    assert life.tells(2)
+    with pytest.raises(StudyError, match="another run"), locked(root):
+        pass
+    life.kill()
+    with locked(root):
+        assert leftovers(root) == []
+
+
+def test_ctrl_c_ends_the_run_its_children_and_leaves_no_halves(root, tmp_path):
+    life = Run(root, tmp_path / JOURNAL)
+    assert life.tells(3)
+    children = psutil.Process(life.process.pid).children(recursive=True)
+    life.process.send_signal(signal.SIGINT)
+    code, errors = life.end()
+    assert "KeyboardInterrupt" in errors
+    assert code == -signal.SIGINT
+    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert Run(root, tmp_path / JOURNAL).end()[0] == 0
+    assert leftovers(root) == []

@@ -1,0 +1,255 @@
+"""Tuning computes what a plain transformers forward computes, the same way every time, whatever the layout."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import FAMILIES, Family, write_backbone
+
+from codedose import tune
+from codedose.backbone import load_model
+from codedose.errors import DataError, MachineError
+from codedose.prompt import Encoded
+from codedose.study import Tune
+from codedose.tune import gradients, micro_batches, order, schedule, train
+
+SETTINGS = Tune(
+    method="full",
+    seeds=1,
+    epochs=1,
+    examples_per_step=4,
+    max_length=64,
+    optimiser="adamw",
+    learning_rate=1e-3,
+    schedule="constant",
+    warmup=0.0,
+    weight_decay=0.0,
+    betas=(0.9, 0.999),
+    clip=1.0,
+    loss="token_mean",
+    precision="float32",
+)
+
+
+def settings(**changes: Any) -> Tune:
+    return SETTINGS.model_copy(update=changes)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    home = tmp_path_factory.mktemp("backbones")
+    return {family.name: write_backbone(home / family.name, family, layers=2, hidden=32) for family in FAMILIES}
+
+
+@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+def folder(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Path:
+    family: Family = request.param
+    return folders[family.name]
+
+
+def some_examples(count: int, seed: int = 0) -> list[Encoded]:
+    """Examples of different lengths (some longer than Mistral's window), each with loss in places."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for length in rng.integers(4, 60, size=count):
+        loss = rng.random(length) < 0.4
+        loss[-1] = True
+        tokens = rng.integers(0, 600, size=length)
+        found.append(Encoded(tuple(tokens.tolist()), tuple(bool(bears) for bears in loss), ""))
+    return found
+
+
+def silent(done: int, of: int, note: str) -> None:
+    """Nobody watches."""
+
+
+def plain_loss(model: Any, examples: list[Encoded]) -> Any:
+    """What transformers itself says: padded rows with an attention mask, labels of -100 where no loss is borne."""
+    width = max(len(example.tokens) for example in examples)
+    tokens = torch.zeros(len(examples), width, dtype=torch.long)
+    mask, labels = torch.zeros_like(tokens), torch.full_like(tokens, -100)
+    for row, example in enumerate(examples):
+        end = len(example.tokens)
+        tokens[row, :end] = torch.tensor(example.tokens)
+        mask[row, :end] = 1
+        labels[row, :end] = torch.where(torch.tensor(example.loss), tokens[row, :end], -100)
+    return model(input_ids=tokens, attention_mask=mask, labels=labels).loss
+
+
+def gradients_of(model: Any) -> dict[str, torch.Tensor]:
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+def assert_same_gradients(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5, msg=lambda said, name=name: name + said)
+
+
+@pytest.mark.parametrize("kind", ["token_mean", "example_mean"])
+def test_loss_and_gradients_are_those_of_a_plain_forward(folder, kind):
+    batch = some_examples(6)
+    model = load_model(folder, "float32")
+    wanted = (
+        plain_loss(model, batch)
+        if kind == "token_mean"
+        else torch.stack([plain_loss(model, [example]) for example in batch]).mean()
+    )
+    wanted.backward()
+    plain = gradients_of(model)
+    model.zero_grad()
+    assert gradients(model, batch, settings(loss=kind)) == pytest.approx(wanted.item(), abs=1e-5)
+    assert_same_gradients(gradients_of(model), plain)
+
+
+def test_the_layout_changes_neither_loss_nor_gradients(folder, monkeypatch):
+    batch = some_examples(8)
+    model = load_model(folder, "float32")
+    losses, found = [], []
+    for size in (1, 100, 10**6):  # one by one, a few together, all at once
+        monkeypatch.setattr(tune, "PADDED_TOKENS", size)
+        model.zero_grad()
+        losses.append(gradients(model, batch, SETTINGS))
+        found.append(gradients_of(model))
+    assert losses[1:] == pytest.approx([losses[0]] * 2, abs=1e-5)
+    for other in found[1:]:
+        assert_same_gradients(other, found[0])
+
+
+def test_micro_batches_hold_everyone_once_and_stay_small():
+    lengths = [700, 3, 400, 400, 2000, 5]
+    found = list(micro_batches(lengths))
+    assert sorted(place for places in found for place in places) == list(range(len(lengths)))
+    for places in found:
+        assert len(places) == 1 or max(lengths[p] for p in places) * len(places) <= tune.PADDED_TOKENS
+
+
+def test_two_runs_are_equal_to_the_last_bit(folder):
+    how = settings(epochs=2, schedule="cosine", warmup=0.5)
+    models = [load_model(folder, "float32") for _ in range(2)]
+    rows = [train(model, some_examples(8), how, seed=1, progress=silent) for model in models]
+    assert [row | {"seconds": 0} for row in rows[0]] == [row | {"seconds": 0} for row in rows[1]]
+    first, second = (model.state_dict() for model in models)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_training_is_adamw_written_out_by_hand(folders):
+    """AdamW (Loshchilov & Hutter 2019) with clipped gradients; vectors do not decay."""
+    how = settings(weight_decay=0.1, clip=0.5, schedule="linear", warmup=0.25, betas=(0.8, 0.95), learning_rate=5e-3)
+    examples = some_examples(16)
+    model, plain = (load_model(folders["Qwen-1.5"], "float32") for _ in range(2))
+    rows = train(model, examples, how, seed=3, progress=silent)
+    first = {name: torch.zeros_like(p) for name, p in plain.named_parameters()}
+    second = {name: torch.zeros_like(p) for name, p in plain.named_parameters()}
+    for number, (slots, row) in enumerate(zip(order(16, how, seed=3), rows, strict=True), 1):
+        plain.zero_grad()
+        loss = plain_loss(plain, [examples[slot] for slot in slots])
+        loss.backward()
+        norm = torch.stack([p.grad.norm() for p in plain.parameters()]).norm()
+        rate = 5e-3 * [1, 1, 2 / 3, 1 / 3][number - 1]
+        assert (row["loss"], row["grad_norm"], row["learning_rate"]) == pytest.approx(
+            (loss.item(), norm.item(), rate), rel=1e-4
+        )
+        with torch.no_grad():
+            for name, p in plain.named_parameters():
+                gradient = p.grad * min(1.0, 0.5 / (norm + 1e-6))
+                first[name] = 0.8 * first[name] + 0.2 * gradient
+                second[name] = 0.95 * second[name] + 0.05 * gradient**2
+                p *= 1 - rate * (0.1 if p.ndim > 1 else 0)
+                step = first[name] / (1 - 0.8**number)
+                p -= rate * step / ((second[name] / (1 - 0.95**number)).sqrt() + 1e-8)
+    wanted = plain.state_dict()
+    moved = load_model(folders["Qwen-1.5"], "float32").state_dict()
+    for name, weights in model.state_dict().items():
+        # Where a gradient is all rounding (a key's bias), Adam makes a step of any sign of it.
+        if "k_proj.bias" not in name:
+            torch.testing.assert_close(weights, wanted[name], rtol=1e-3, atol=1e-4)
+            assert not torch.equal(weights, moved[name])
+
+
+def test_rows_count_steps_and_tokens(folders):
+    examples = some_examples(8)
+    model = load_model(folders["Llama-2"], "float32")
+    told = []
+    rows = train(model, examples, settings(epochs=2), seed=0, progress=lambda *said: told.append(said[:2]))
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert sum(row["tokens"] for row in rows) == 2 * sum(len(example.tokens) for example in examples)
+    assert sum(row["loss_tokens"] for row in rows) == 2 * sum(sum(example.loss[1:]) for example in examples)
+
+
+def test_every_epoch_visits_every_slot_once_in_an_order_of_its_own():
+    how = settings(epochs=3, examples_per_step=4)
+    steps = list(order(16, how, seed=0))
+    epochs = [sum(steps[start : start + 4], []) for start in (0, 4, 8)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(16))] * 3
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert list(order(16, how, seed=0)) == steps
+    assert list(order(16, how, seed=1)) != steps
+
+
+def test_the_order_of_a_seed_stays_what_it_was():
+    assert list(order(8, SETTINGS, seed=0)) == [[6, 2, 3, 1], [4, 5, 7, 0]]
+
+
+def test_examples_that_do_not_fill_a_step_are_refused():
+    with pytest.raises(DataError, match="10 examples do not fill steps of 4"):
+        list(order(10, SETTINGS, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "warmup", "factors"),
+    [
+        ("constant", 0.0, [1, 1, 1, 1, 1]),
+        ("constant", 0.4, [0.5, 1, 1, 1, 1]),
+        ("linear", 0.0, [1, 0.8, 0.6, 0.4, 0.2]),
+        ("linear", 0.2, [1, 1, 0.75, 0.5, 0.25]),
+        ("cosine", 0.2, [1, 1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2]),
+        ("cosine", 1.0, [0.2, 0.4, 0.6, 0.8, 1]),
+    ],
+)
+def test_schedules(kind, warmup, factors):
+    how = settings(schedule=kind, warmup=warmup)
+    assert [schedule(step, 5, how) for step in range(1, 6)] == pytest.approx(factors)
+
+
+def test_a_model_learns_what_it_is_shown(folder):
+    model = load_model(folder, "float32")
+    rows = train(model, some_examples(4), settings(epochs=40, learning_rate=1e-2), seed=0, progress=silent)
+    assert rows[-1]["loss"] < 0.2 < 3 < rows[0]["loss"]
+
+
+def test_a_loss_that_is_not_a_number_is_refused_with_its_step_and_slots(folders):
+    model = load_model(folders["Llama-1"], "float32")
+    examples = some_examples(8)
+    bad = list(order(8, SETTINGS, seed=0))[1][2]
+    token = 7
+    examples = [
+        Encoded(tuple(token + 1 if t == token else t for t in e.tokens), e.loss, "") for e in examples
+    ]  # nobody has it but
+    examples[bad] = Encoded((token, *examples[bad].tokens), (False, *examples[bad].loss), "")
+    with torch.no_grad():
+        model.get_input_embeddings().weight[token] = float("nan")
+    slots = list(order(8, SETTINGS, seed=0))[1]
+    with pytest.raises(MachineError) as problem:
+        train(model, examples, SETTINGS, seed=0, progress=silent)
+    assert "step 2 is nan" in str(problem.value)
+    assert str(slots) in str(problem.value)
+
+
+def test_bfloat16_mixed_computes_in_bfloat16_and_keeps_weights_in_float32(folders):
+    model = load_model(folders["Llama-2"], "float32")
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    exact = gradients(model, some_examples(4), SETTINGS)
+    model.zero_grad()
+    mixed = gradients(model, some_examples(4), settings(precision="bfloat16_mixed"))
+    assert mixed != exact
+    assert mixed == pytest.approx(exact, rel=0.02)
+    how = settings(precision="bfloat16_mixed", learning_rate=1e-6)
+    train(model, some_examples(4), how, seed=0, progress=silent)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    # Steps this small would be lost if weights were rounded to bfloat16.
+    moved = [not torch.equal(weights, before[name]) for name, weights in model.state_dict().items()]
+    assert all(moved)
