@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is: models this small are slower on more threads
 
 SMALL: dict[str, Any] = {
     "codedose": 1,
@@ -45,6 +46,7 @@ SMALL: dict[str, Any] = {
     },
     "backbones": [{"name": "tiny", "model": "tiny", "revision": None, "family": "Llama", "scale": 0.001}],
     "untuned": True,
+    "item_set": "small",
     "tasks": [
         {"name": "coin_flip", "origin": "generated", "path": None, "level": 1, "count": 2, "max_new_tokens": 4},
         {"name": "gsm8k", "origin": "generated", "path": None, "level": 1, "count": 2, "max_new_tokens": 4},

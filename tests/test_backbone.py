@@ -104,7 +104,7 @@ class TestFolder:
         shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
         (folder / "model.safetensors").rename(folder / shards["a"])
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
-        with pytest.raises(MachineError, match="lacks model-00002-of-00002.safetensors"):
+        with pytest.raises(MachineError, match="lacks model-00002-of-00002"):
             resolve(str(folder), None)
         shutil.copy(folder / shards["a"], folder / shards["b"])
         assert resolve(str(folder), None) == folder
@@ -152,7 +152,7 @@ class TestHub:
     def test_half_fetched_is_not_here(self, hub_cache: Path):
         snapshot = resolve(HUB_ID, REVISION)
         (snapshot / "model.safetensors").unlink()
-        with pytest.raises(MachineError, match="no .safetensors file"):
+        with pytest.raises(MachineError, match=r"no \.safetensors file"):
             resolve(HUB_ID, REVISION)
 
     @pytest.mark.parametrize("revision", [None, "main", "0123abc", "0123456789ABCDEF0123456789ABCDEF01234567"])

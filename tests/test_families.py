@@ -155,6 +155,15 @@ def test_every_checkpoint_gives_the_trained_weights_back(line: Line):
         assert not any(torch.equal(start[name], weights) for name, weights in trained.items()), step.label
 
 
+def test_a_checkpoint_of_mixed_training_is_its_weights_rounded_once(line: Line, tmp_path: Path):
+    for backbone in line.study.backbones:
+        model = load_model(line.home / backbone.model, "float32")
+        rounded = {name: weights.bfloat16() for name, weights in model.state_dict().items()}
+        stages.keep(model, load_tokenizer(line.home / backbone.model), tmp_path / backbone.name, "bfloat16")
+        reloaded = load_model(tmp_path / backbone.name, "bfloat16").state_dict()
+        assert all(torch.equal(reloaded[name], weights) for name, weights in rounded.items())
+
+
 def test_a_checkpoint_asks_and_reads_like_its_backbone(line: Line):
     text = "Is it <s> 12 + 30 = 42? Oui, ça va.\n"
     for step in line.steps("tune"):

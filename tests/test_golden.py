@@ -1,4 +1,4 @@
-"""What the deterministic steps write for fixed inputs, as digests: a step that writes something else needs a new version.
+"""What the deterministic steps write for fixed inputs, as digests: whatever writes something else needs a new version.
 
 Where floating-point work decides (tune, generate, analyse), other machines may write other last digits: no digest.
 """

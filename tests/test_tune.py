@@ -183,7 +183,7 @@ def test_rows_count_steps_and_tokens(folders):
 def test_every_epoch_visits_every_slot_once_in_an_order_of_its_own():
     how = settings(epochs=3, examples_per_step=4)
     steps = list(order(16, how, seed=0))
-    epochs = [sum(steps[start : start + 4], []) for start in (0, 4, 8)]
+    epochs = [[slot for step in steps[start : start + 4] for slot in step] for start in (0, 4, 8)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(16))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
     assert list(order(16, how, seed=0)) == steps

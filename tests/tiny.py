@@ -25,7 +25,8 @@ LLAMA_3_SPLIT = (
 
 LLAMA_2_CHAT = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'].strip() }} [/INST]"
-    "{% elif m['role'] == 'system' %}<<SYS>>{{ m['content'] }}<</SYS>> {% else %} {{ m['content'].strip() }} {{ eos_token }}{% endif %}{% endfor %}"
+    "{% elif m['role'] == 'system' %}<<SYS>>{{ m['content'] }}<</SYS>> "
+    "{% else %} {{ m['content'].strip() }} {{ eos_token }}{% endif %}{% endfor %}"
 )
 LLAMA_3_CHAT = (
     "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n"

@@ -104,6 +104,7 @@ def snapshot(model: str, revision: str, *, offline: bool | None) -> Path:
                 model,
                 revision=revision,
                 allow_patterns=list(SAVED),
+                ignore_patterns=["consolidated*", "original/*"],  # the same weights once more
                 local_files_only=HF_HUB_OFFLINE if offline is None else offline,
             )
         )

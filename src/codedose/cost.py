@@ -3,7 +3,7 @@
 The model. Training takes 6 floating-point operations per parameter and token; asking takes 2 per
 parameter and prompt token, and each decoding step reads all weights once. One GPU is an H100 (989
 TFLOP/s bfloat16 dense, 3.35 TB/s, NVIDIA's data sheet), of which training reaches 40 % and decoding
-60 % of the bandwidth; one CPU core reaches 60 GFLOP/s and reads 5 GB/s. A prediction calibrated on the machine at
+60 % of the bandwidth; one CPU core reaches 100 GFLOP/s and reads 5 GB/s. A prediction calibrated on the machine at
 hand is better than this one, and says so; this one only says which order of magnitude to expect.
 """
 
@@ -17,7 +17,7 @@ PROMPT_TOKENS = 100  # of a question with its instruction
 
 GPU_FLOPS, GPU_SHARE = 989e12, 0.40
 GPU_BYTES, GPU_BYTES_SHARE = 3.35e12, 0.60
-CORE_FLOPS, CORE_BYTES = 60e9, 5e9
+CORE_FLOPS, CORE_BYTES = 100e9, 5e9
 
 # Bytes a parameter while tuning with AdamW: float32 weights, gradients and two moments; and in a bfloat16 file.
 TUNING_BYTES, FILE_BYTES = 16, 2

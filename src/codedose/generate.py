@@ -15,6 +15,7 @@ from codedose.errors import DataError
 from codedose.prompt import stop_token
 
 FORCE = "\nTherefore, the answer is"
+FORCE_TOKENS = 16  # room for these words with any tokenizer
 ANSWER_LINE = re.compile(r"answer:[ \t]*\S[^\n]*\n", re.IGNORECASE)
 
 Progress = Callable[[int, int, str], None]
@@ -92,14 +93,14 @@ def decode(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], *, limi
     for row, prompt in enumerate(prompts):
         tokens[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
-    # In place of the backbone's own, whose repetition penalty and the like would fill what is not set here.
-    model.generation_config = GenerationConfig(
-        max_new_tokens=limit, do_sample=False, eos_token_id=stop, pad_token_id=stop
-    )
+    settings = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=stop, pad_token_id=stop)
+    # Else the backbone's own repetition penalty and the like would fill what is not set here.
+    model.generation_config = settings
     with torch.inference_mode():
         written = model.generate(
             tokens.to(model.device),
             attention_mask=mask.to(model.device),
+            generation_config=settings,
             stopping_criteria=StoppingCriteriaList([answered(tokenizer, width)]),
         )
     return [reply_of(row, tokenizer, stop, limit) for row in written[:, width:].tolist()]

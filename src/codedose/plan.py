@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from codedose import stages
-from codedose.backbone import BUILTIN, identity
+from codedose.backbone import BUILTIN, cached_digest, identity
 from codedose.backbone import missing as missing_backbone
 from codedose.cost import seconds_to_ask, seconds_to_tune
 from codedose.errors import MachineError
-from codedose.keys import file_digest, fingerprint
+from codedose.keys import fingerprint
 from codedose.pool.records import files_at
 from codedose.pool.starter import NAME as STARTER
 from codedose.pool.starter import files as starter_files
@@ -170,7 +170,7 @@ class Planner:
 
     @cached_property
     def items(self) -> dict[str, Step]:
-        """One step a task. A task's items depend on the study's name, not on its other tasks."""
+        """One step a task. A task's items depend on the study's item set, not on its other tasks."""
         return {task.name: self.items_of(task) for task in self.study.tasks}
 
     def items_of(self, task: TaskUse) -> Step:
@@ -179,7 +179,7 @@ class Planner:
             "origin": task.origin,
             "level": task.level,
             "count": task.count,
-            "seed_name": self.study.name,
+            "seed_name": self.study.item_set,
         }
         return Step(
             "items",
@@ -288,11 +288,11 @@ class Planner:
     def digest(self, path: str) -> str:
         """What a file or folder holds, or that it is missing: a plan is possible all the same."""
         if path == STARTER:
-            return hashlib.sha256("".join(map(file_digest, starter_files())).encode()).hexdigest()
+            return hashlib.sha256("".join(map(cached_digest, starter_files())).encode()).hexdigest()
         found = self.base / path
         if found.is_dir():
-            return fingerprint([(file.name, file_digest(file)) for file in files_at(found)])
-        return file_digest(found) if found.is_file() else f"missing: {path}"
+            return fingerprint([(file.name, cached_digest(file)) for file in files_at(found)])
+        return cached_digest(found) if found.is_file() else f"missing: {path}"
 
     def where(self, backbone: Backbone) -> Where:
         if self.gpus:

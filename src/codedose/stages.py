@@ -115,7 +115,7 @@ def tune_step(
     from codedose.backbone import load_model, load_tokenizer, resolve
     from codedose.prompt import encode
     from codedose.study import Tune
-    from codedose.tune import train
+    from codedose.tune import refuse_short_context, train
 
     settings = Tune.model_validate_json(json.dumps({"seeds": 1, **how}))
     folder = resolve(**backbone)
@@ -129,6 +129,7 @@ def tune_step(
             raise type(problem)(f"slot {slot}, example {example_id}: {problem}") from problem
     forget_models()
     model = load_model(folder, "float32")
+    refuse_short_context(model, settings.max_length)
     rows = train(model, examples, settings, seed=seed, progress=progress)
     save(out, tables.TRAINING, tables.TRAINING.frame([{"cell": cell, **row} for row in rows]))
     note = {
@@ -174,7 +175,7 @@ def generate_step(
 ) -> None:
     """`inputs` are the items and, for a tuned cell, the tune step's folder."""
     from codedose.backbone import resolve
-    from codedose.generate import forced, replies
+    from codedose.generate import FORCE_TOKENS, forced, refuse_long, replies
     from codedose.prompt import ask
     from codedose.tasks import task_named
     from codedose.tasks.task import prompt_of
@@ -183,6 +184,9 @@ def generate_step(
     model, tokenizer = loaded(str(folder), how["dtype"])
     items = take(inputs[:1], tables.ITEMS)
     prompts = [ask(prompt_of(task_named(task), question), tokenizer, **prompt) for question in items["question"]]
+    refuse_long(
+        model, prompts, max_new_tokens + FORCE_TOKENS + how["forced_tokens"]
+    )  # before hours of replies, not after
     batch, total = how["batch"], 2 * len(prompts)
     told = replies(
         model, tokenizer, prompts, limit=max_new_tokens, batch=batch, progress=lambda d, n, w: progress(d, total, w)

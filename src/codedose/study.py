@@ -179,6 +179,9 @@ class Study(Strict):
     tune: Tune
     backbones: tuple[Backbone, ...] = Field(min_length=1)
     untuned: bool = Field(description="whether the backbones are also asked before tuning")
+    item_set: Name = Field(
+        description="seeds generated items and the choice of official ones: another name, other items"
+    )
     tasks: tuple[TaskUse, ...] = Field(min_length=1)
     generate: Generate
     analyse: Analyse

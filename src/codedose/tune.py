@@ -62,6 +62,15 @@ def train(model: Any, examples: Sequence[Encoded], how: Tune, *, seed: int, prog
     return rows
 
 
+def refuse_short_context(model: Any, max_length: int) -> None:
+    """MachineError when examples may be longer than the positions the backbone knows."""
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context and max_length > context:
+        raise MachineError(
+            f"tune.max_length is {max_length}, but the backbone's context holds {context} tokens; lower it"
+        )
+
+
 def order(count: int, how: Tune, *, seed: int) -> Iterator[list[int]]:
     """The slots of each step: every epoch a fresh order, the same for all arms and draws of a seed."""
     if count % how.examples_per_step:

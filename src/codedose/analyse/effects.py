@@ -107,7 +107,7 @@ def is_main(terms: Terms) -> pl.Expr:
 def differences(scores: pl.DataFrame, points: pl.DataFrame, parts: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """Every difference and trend, tested over draws (over items where there is one draw) and adjusted."""
     tested = over_draws(contrasted(points, parts), terms.confidence, terms.margin)
-    if tested["n_draws"].max() == 1:
+    if tested["n_draws"].max() == 1 and (parts["kind"] != "trend").any():
         single = over_items(scores, parts)
         tested = tested.drop("p").join(single, on=CONTRAST, how="left", nulls_equal=True, suffix="_items")
         tested = tested.with_columns(method=pl.coalesce("method_items", "method")).drop("method_items")

@@ -9,6 +9,8 @@ from typing import Any
 from codedose.runner.schedule import Failure, Teller
 from codedose.runner.step import Step
 
+ENOUGH = 0.03  # of the expected work, before the time left is told
+
 
 def as_json(value: object) -> None:
     """Print `value` as one JSON document."""
@@ -74,9 +76,10 @@ class Lines(Teller):
 
     @property
     def ahead(self) -> float:
-        """Expected seconds left, from the work done so far."""
+        """Expected seconds left, from the work done so far; 0 while too little is done to tell."""
         worked = self.all - self.left
-        return (time.monotonic() - self.began) * self.left / worked if worked > 0 and self.left > 0 else 0.0
+        told = worked > ENOUGH * self.all and self.left > 0
+        return (time.monotonic() - self.began) * self.left / worked if told else 0.0
 
     def say(self, line: str) -> None:
         print(line, flush=True)

@@ -32,6 +32,7 @@ def new(
     text = (Path(__file__).parents[1] / "start.yaml").read_text(encoding="utf-8")
     text = text.replace("name: quickstart\n", f"name: {path.stem}\n", 1)
     parse(text, str(path))  # the file's name becomes the study's: refuse one that cannot
+    text = text.replace("item_set: quickstart", f"item_set: {path.stem}")
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -127,7 +127,7 @@ def unpacked(raw: BinaryIO) -> Iterator[bytes]:
 def parquet_records(file: Path) -> Iterator[Record]:
     """Each row of a Parquet file; nested columns come as lists and mappings."""
     try:
-        frame = pl.read_parquet(file)
+        frame = pl.read_parquet(file, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as problem:
         raise DataError(f"{file}: is a damaged Parquet file ({problem}); fetch it again") from problem
     for number, row in enumerate(frame.iter_rows(named=True), 1):

@@ -29,7 +29,7 @@ class Step:
     perishable: str | None = None  # a subfolder that may be freed once nothing waits for it
     consumes: tuple["Step", ...] = ()  # those of `needs` whose perishable part is read
     where: "Where" = field(default_factory=lambda: Where())
-    weight: float = 1.0  # expected seconds, for the time left
+    weight: float = 0.1  # expected seconds, for the time left
 
     @cached_property
     def key(self) -> str:
