@@ -13,7 +13,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,6 @@ REVISION = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"(?!.*(?:--|\.\.))\w[\w.-]*/\w[\w.-]*")  # as the hub allows; "../up" is a path
 INDEX = "model.safetensors.index.json"  # where weights are in several files
 SAVED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a config says of a model's size, for plans made before anything is downloaded."""
-
-    parameters: int
-    context: int
 
 
 def cache_folder() -> Path:
@@ -222,22 +213,6 @@ def load_model(folder: Path, dtype: str) -> Any:
         folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False
     )
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def shape(folder: Path) -> Shape:
-    """Parameters and context length as the safetensors' headers and the config say, without loading weights."""
-    from safetensors import safe_open
-
-    config = json.loads((folder / "config.json").read_text())
-    total = 0
-    for file in folder.glob("*.safetensors"):
-        with safe_open(file, framework="numpy") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - not a mapping
-                size = 1
-                for extent in tensors.get_slice(name).get_shape():
-                    size *= extent
-                total += size
-    return Shape(parameters=total, context=int(config.get("max_position_embeddings", 0)))
 
 
 def cached_digest(path: Path) -> str:

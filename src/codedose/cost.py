@@ -13,7 +13,7 @@ from codedose.study import Backbone, Study, TaskUse
 
 STARTER_TOKENS = 170  # mean tokens of a built-in conversation with SmolLM2's tokenizer, measured
 SHAREGPT_TOKENS = 1200  # of a ShareGPT record: 973 (general) to 1,409 (code) assistant tokens, and the requests
-PROMPT_TOKENS = 100  # of a question with its instruction
+PROMPT_READ = 200  # tokens of a question with its instruction, 100, read for the reply and for the forced answer
 
 GPU_FLOPS, GPU_SHARE = 989e12, 0.40
 GPU_BYTES, GPU_BYTES_SHARE = 3.35e12, 0.60
@@ -53,8 +53,8 @@ def cost(study: Study) -> Cost:
         cells=asked * len(billions),
         replies=asked * len(billions) * items,
         training_tokens=runs * len(billions) * trained,
-        prompt_tokens=asked * len(billions) * items * prompt_tokens(study) * 1.0,
-        reply_tokens=asked * len(billions) * written * 1.0,
+        prompt_tokens=asked * len(billions) * items * PROMPT_READ,
+        reply_tokens=asked * len(billions) * written,
         gpu_hours=hours(study, runs, asked, gpu=True),
         cpu_hours=hours(study, runs, asked, gpu=False) / 2,
         gpu_memory=max(billions) * 1e9 * TUNING_BYTES,
@@ -81,11 +81,6 @@ def training_tokens(study: Study) -> float:
     return float(study.mix.budget * study.tune.epochs * tokens)
 
 
-def prompt_tokens(study: Study) -> int:
-    """Tokens of a prompt, read twice: for the reply and for the forced answer."""
-    return 2 * PROMPT_TOKENS
-
-
 def seconds_to_tune(study: Study, backbone: Backbone, *, gpu: bool = False) -> float:
     """Expected seconds of one training run on one GPU or one CPU core."""
     speed = GPU_FLOPS * GPU_SHARE if gpu else CORE_FLOPS
@@ -100,5 +95,5 @@ def seconds_to_ask(study: Study, backbone: Backbone, task: TaskUse, *, gpu: bool
     batches = -(-task.count // study.generate.batch)
     steps = batches * (task.max_new_tokens + study.generate.forced_tokens)
     written = task.count * (task.max_new_tokens + study.generate.forced_tokens)
-    computed = 2 * weights * (task.count * prompt_tokens(study) + written) / flops
+    computed = 2 * weights * (task.count * PROMPT_READ + written) / flops
     return computed + steps * weights * FILE_BYTES / bandwidth

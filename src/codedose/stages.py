@@ -20,7 +20,7 @@ from codedose.tables import Table
 
 SUMMARY = "summary.json"
 CHECKPOINT = "checkpoint"
-ENCODED = "encoded.json"
+CUT = {"turns": "last exchanges were", "reply": "reply was"}  # what prompt.encode cuts
 REPORTED = (
     tables.ACCURACIES,
     tables.EFFECTS,
@@ -132,11 +132,12 @@ def tune_step(
     refuse_short_context(model, settings.max_length)
     rows = train(model, examples, settings, seed=seed, progress=progress)
     save(out, tables.TRAINING, tables.TRAINING.frame([{"cell": cell, **row} for row in rows]))
-    note = {
-        "cut_turns": sum(e.cut == "turns" for e in examples),
-        "cut_replies": sum(e.cut == "reply" for e in examples),
-    }
-    (out / ENCODED).write_text(json.dumps({"examples": len(examples), **note}) + "\n")
+    cut = [
+        {"source": cell, "reference": name, "reason": f"its {CUT[example.cut]} cut off at max_length"}
+        for name, example in zip(draws["example_id"], examples, strict=True)
+        if example.cut
+    ]
+    save(out, tables.DROPS, tables.DROPS.frame(cut))
     keep(model, tokenizer, out / CHECKPOINT, "bfloat16" if settings.precision == "bfloat16_mixed" else "float32")
 
 

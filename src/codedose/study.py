@@ -213,9 +213,6 @@ class Study(Strict):
             )
         return self
 
-    def arm(self, name: str) -> Arm:
-        return next(arm for arm in self.mix.arms if arm.name == name)
-
 
 def load(path: Path) -> Study:
     """The study in a YAML file. Raises StudyError: file, line, what is wrong, what would be right."""

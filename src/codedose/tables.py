@@ -10,7 +10,6 @@ import polars as pl
 from codedose.errors import DataError
 
 READINGS = ("strict", "lenient", "forced")
-OUTCOMES = ("right", "wrong", "no_answer", "truncated")
 LABELS = ("coding", "math", "other")
 DOMAINS = ("symbolic", "logical", "arithmetic")
 VIEWS = ("overall", "domain", "task")

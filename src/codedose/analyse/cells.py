@@ -26,6 +26,7 @@ ALIKE_CLUSTERS = "Wilson over item clusters: all clusters alike"
 MOVER = "MOVER over tasks"
 T_OVER_DRAWS = "t over draws"
 ONE_DRAW = "no interval: one draw"
+ALIKE_DRAWS = "no interval: all draws gave the same value"
 
 
 def accuracies(scores: pl.DataFrame, *, confidence: float, partial: bool = False) -> pl.DataFrame:
@@ -154,8 +155,14 @@ def over_draws(runs: pl.DataFrame, confidence: float) -> pl.DataFrame:
     n = rows["n_draws"].to_numpy()
     half = stats.t.isf((1 - confidence) / 2, np.maximum(n - 1, 1)) * rows["sd"].to_numpy() / np.sqrt(n)
     rows = rows.with_columns(half=pl.Series(half, nan_to_null=True), several=pl.col("n_draws") > 1)
+    alike = pl.col("several") & (pl.col("sd") <= 1e-11)
+    rows = rows.with_columns(half=pl.when(~alike).then("half"), alike=alike)
     return rows.with_columns(
         low=(pl.col("accuracy") - pl.col("half")).clip(0, 1),
         high=(pl.col("accuracy") + pl.col("half")).clip(0, 1),
-        method=pl.when("several").then(pl.lit(T_OVER_DRAWS)).otherwise(pl.lit(ONE_DRAW)),
-    ).drop("sd", "half", "several")
+        method=pl.when("alike")
+        .then(pl.lit(ALIKE_DRAWS))
+        .when("several")
+        .then(pl.lit(T_OVER_DRAWS))
+        .otherwise(pl.lit(ONE_DRAW)),
+    ).drop("sd", "half", "several", "alike")

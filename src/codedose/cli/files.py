@@ -1,16 +1,19 @@
 """The stages one by one, on plain files: pool, label, mix, items, tune, generate, score, analyse.
 
-What decides a result has no default, here as in a study file; training and asking take their
-settings from one.
+Training and asking take their settings from a study file. What the other stages need is said on the
+command line; where an option has a default, the help says it.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from codedose.errors import DataError, StudyError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="where to write")]
@@ -143,9 +146,7 @@ def tune(
     from codedose.study import load
 
     loaded = load(study)
-    chosen = next((each for each in loaded.backbones if each.name == backbone), None)
-    if chosen is None:
-        raise StudyError(f"--backbone {backbone}: the study knows {', '.join(b.name for b in loaded.backbones)}")
+    chosen = named(loaded.backbones, backbone, "--backbone")
     frame = tables.read(draws, tables.DRAWS).filter((pl.col("arm") == arm) & (pl.col("draw") == draw))
     if frame.is_empty():
         raise DataError(f"{draws}: holds no arm {arm!r} with draw {draw}")
@@ -169,7 +170,7 @@ def tune(
 
 
 def generate(
-    model: Annotated[str, typer.Argument(help="a checkpoint folder, or any backbone name")],
+    model: Annotated[str, typer.Argument(help="a checkpoint folder, or a backbone of the study")],
     items: Annotated[Path, typer.Argument(metavar="ITEMS", help="items.parquet of one task")],
     study: ForStudy,
     out: Out,
@@ -180,9 +181,12 @@ def generate(
     import tempfile
 
     from codedose import stages, tables
+    from codedose.plan import Planner
     from codedose.study import load
 
     loaded = load(study)
+    planner = Planner(loaded, study.parent)
+    known = next((each for each in loaded.backbones if each.name == model), None)
     asked = tables.read(items, tables.ITEMS)
     names = asked["task"].unique().to_list()
     task = next((task for task in loaded.tasks if [task.name] == names), None)
@@ -198,8 +202,8 @@ def generate(
             task=task.name,
             max_new_tokens=task.max_new_tokens,
             how=loaded.generate.model_dump(),
-            prompt=loaded.prompt.model_dump(),
-            backbone={"model": model, "revision": None},
+            prompt=planner.prompt,
+            backbone=planner.loadable(known) if known else {"model": model, "revision": None},
         )
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(Path(folder) / "completions.parquet", out)
@@ -211,21 +215,70 @@ def score(
         Path, typer.Argument(metavar="FILE", help="JSONL or Parquet: task, question, answer, text, ...")
     ],
     out: Out,
+    items: Annotated[Path | None, typer.Option(help="the items, where FILE is a completions table")] = None,
+    study: Annotated[Path | None, typer.Option(help="the study, where FILE is a completions table")] = None,
+    backbone: Annotated[str, typer.Option(help="the backbone of the completions")] = "",
+    arm: Annotated[str, typer.Option(help="their arm; left out: the untuned backbone")] = "",
+    draw: Annotated[int, typer.Option(min=0, help="their draw")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="their seed")] = 0,
     json: AsJson = False,
 ) -> None:
-    """Replies from anywhere -> verdicts under all three readings; no model is run."""
+    """Replies from anywhere -> verdicts; or, with --items and --study, completions -> a scores table for analyse.
+
+    All three readings are judged, and no model is run.
+    """
+    from codedose import tables
     from codedose.score import read_replies, score_replies
 
-    frame = score_replies(read_replies(replies))
-    frame.write_parquet(out)
+    if (items is None) != (study is None):
+        raise StudyError(
+            "a completions table needs both --items and --study (and --backbone); other replies need neither"
+        )
+    if items is not None and study is not None:
+        frame = scores_of(replies, items, cell_of(study, backbone, arm, draw, seed))
+        tables.write(frame, out, tables.SCORES)
+    else:
+        frame = score_replies(read_replies(replies))
+        frame.write_parquet(out)
     counts = frame.group_by("reading", "outcome").len().sort("reading", "outcome").rows()
     say([dict(zip(("reading", "outcome", "count"), row, strict=True)) for row in counts], json, counts)
 
 
+def cell_of(study: Path, backbone: str, arm: str, draw: int, seed: int) -> dict[str, object]:
+    """The columns of a study's cell; StudyError that lists its backbones or arms."""
+    from codedose.plan import Cell
+    from codedose.study import load
+
+    loaded = load(study)
+    model = named(loaded.backbones, backbone, "--backbone")
+    cell = Cell(model, named(loaded.mix.arms, arm, "--arm"), draw, seed) if arm else Cell(model)
+    return {**cell.columns, "measured_dose": None}
+
+
+def named(known: Sequence[Any], name: str, option: str) -> Any:
+    """The one of a study's backbones or arms that has this name; StudyError that lists them."""
+    for each in known:
+        if each.name == name:
+            return each
+    raise StudyError(f"{option} {name}: the study knows {', '.join(each.name for each in known)}")
+
+
+def scores_of(completions: Path, items: Path, cell: dict[str, object]) -> "pl.DataFrame":
+    """The scores table of a completions table, whose cell's name becomes the study's."""
+    import polars as pl
+
+    from codedose import tables
+    from codedose.score import score as judged
+
+    named = tables.read(completions, tables.COMPLETIONS).with_columns(cell=pl.lit(cell["cell"]))
+    return judged(named, tables.read(items, tables.ITEMS), cell=cell)
+
+
 def analyse(
-    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="scores.parquet")],
+    scores: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="one scores.parquet or several")],
     out: Out,
     study: Annotated[Path | None, typer.Option(help="the study that named the primary contrast beforehand")] = None,
+    confidence: Annotated[float, typer.Option(help="of the intervals, where no study says it")] = 0.95,
     partial: Annotated[bool, typer.Option("--partial", help="analyse what is complete of an incomplete grid")] = False,
     json: AsJson = False,
 ) -> None:
@@ -236,14 +289,14 @@ def analyse(
     from codedose.analyse.effects import effects
     from codedose.study import load
 
-    named = load(study).analyse if study else None
+    asked = load(study).analyse if study else None
     found = effects(
-        tables.read(scores, tables.SCORES),
-        primary=(named.primary.arm, named.primary.against) if named else None,
-        reading=named.reading if named else None,
-        confidence=named.confidence if named else 0.95,
-        margin=named.margin if named else None,
-        consistency=(named.consistency.consistent, named.consistency.opposite) if named else None,
+        pl.concat([tables.read(path, tables.SCORES) for path in scores]),
+        primary=(asked.primary.arm, asked.primary.against) if asked else None,
+        reading=asked.reading if asked else None,
+        confidence=asked.confidence if asked else confidence,
+        margin=asked.margin if asked else None,
+        consistency=(asked.consistency.consistent, asked.consistency.opposite) if asked else None,
         partial=partial,
     )
     tables.write(found, out, tables.EFFECTS)

@@ -13,7 +13,7 @@ from codedose.tasks import TASKS, task_named
 from codedose.tasks.task import chance
 from codedose.tasks.twins import generated
 
-NEEDED = ("torch", "transformers", "polars", "pydantic", "scipy", "statsmodels", "safetensors", "gguf")
+NEEDED = ("torch", "transformers", "polars", "pydantic", "scipy", "safetensors", "gguf")
 ENOUGH_MEMORY, ENOUGH_DISK = 6e9, 5e9  # bytes, for the quickstart
 
 

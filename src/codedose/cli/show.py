@@ -59,7 +59,7 @@ class Lines(Teller):
         self.began = time.monotonic()
 
     def planned(self, steps: Sequence[Step]) -> None:
-        self.total, self.all = len(steps), sum(step.weight for step in steps)
+        self.total, self.done, self.all = len(steps), 0, sum(step.weight for step in steps)
         self.left, self.began = self.all, time.monotonic()
         self.say(f"{self.total} steps to run" if steps else "every step is done already")
 
@@ -118,7 +118,9 @@ class Bars(Lines):
     def ended(self, step: Step, failure: Failure | None) -> None:
         self.progress.remove_task(self.bars.pop(step.key))
         super().ended(step, failure)
-        self.progress.update(self.whole, completed=self.all - self.left, note=f"about {span(self.ahead)} left")
+        self.progress.update(
+            self.whole, completed=self.all - self.left, note=f"about {span(self.ahead)} left" if self.ahead else ""
+        )
         if self.done == self.total:
             self.close()
 

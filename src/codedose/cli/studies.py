@@ -25,7 +25,7 @@ def new(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="the study file to write")],
     json: AsJson = False,
 ) -> None:
-    """Write a study file to start from: the quickstart, with every choice explained."""
+    """Write a study file to start from: the quickstart, with comments."""
     from codedose.cli.show import as_json
     from codedose.study import parse
 
@@ -77,10 +77,10 @@ def run(
         try:
             with Children(planner.gpus) as engine:
                 outcome: Outcome = perform(root, planner.steps, slots=slots, submit=engine.submit, tell=teller)
-                planner = without_failed(planner, outcome)
-                if outcome.failed and planner.has_cells:
-                    remember(root, planner.study.name, planner.steps)
-                    perform(root, planner.steps, slots=slots, submit=engine.submit, tell=teller)
+                whole, planner = planner.steps, without_failed(planner, outcome)
+                if planner.without and planner.has_cells:
+                    remember(root, planner.study.name, [*whole, *planner.steps])
+                    outcome.add(perform(root, planner.steps, slots=slots, submit=engine.submit, tell=teller))
         finally:
             if isinstance(teller, Bars):
                 teller.close()
@@ -193,7 +193,7 @@ def backbones(json: AsJson = False) -> None:
     show_backbones(as_json_=json)
 
 
-def schema() -> None:
+def schema(json: AsJson = False) -> None:
     """The JSON schema of a study file, for editors that check YAML as it is typed."""
     from codedose.cli.show import as_json
     from codedose.study import json_schema

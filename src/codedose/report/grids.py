@@ -240,7 +240,7 @@ def effect_row(
     row: Mapping[str, object], primary: str | None, several: Mapping[str, bool], origins: Mapping[str, str]
 ) -> Sequence[Cell]:
     contrast, who = str(row["contrast"]), row["backbone"] or row["family"]
-    is_primary = row["view"] == "overall" and contrast == primary
+    is_primary = row["view"] == "overall" and contrast == primary and who is None
     name = label_of(str(row["view"]), str(row["of"]), origins) + (", primary" if is_primary else "")
     say = points if " - " in contrast or "trend" in contrast else plain
     odds = [probability(real(row["p"])), probability(real(row["p_adjusted"]))]

@@ -104,7 +104,7 @@ def design(study: Mapping[str, Any], tables: Tables) -> dict[str, object]:
         "backbones": grids.pairs_grid("Backbones", head, models),
         "tasks": tasks(study, tables["items"]),
         "settings": grids.pairs_grid("Settings", ("setting", "value"), settings),
-        "drops": grids.pairs_grid("Left out of the pool", ("source", "reason", "conversations"), left.iter_rows()),
+        "drops": grids.pairs_grid("Left out, and why", ("source", "reason", "rows"), left.iter_rows()),
     }
 
 
@@ -220,11 +220,7 @@ def data(tables: Tables, frame: Frame) -> dict[str, object]:
         "largeSmd": grids.LARGE_SMD,
         "dose": grids.DOSE,
         "accuracies": figures.packed(tables["accuracies"].drop("method", "in_code")),
-        "effects": figures.packed(
-            tables["effects"].select(
-                "view", "of", "family", "backbone", "contrast", "reading", "estimate", "low", "high"
-            )
-        ),
+        "effects": figures.packed(tables["effects"].select(EFFECTS_DRAWN)),
         "balance": figures.packed(tables["balance"]),
         "curves": figures.packed(figures.curves(tables["training"], tables["scores"])),
     }

@@ -36,6 +36,13 @@ class Outcome:
     failed: list[Failure] = field(default_factory=list)
     blocked: list[Step] = field(default_factory=list)  # never started: they need a failed one
 
+    def add(self, later: "Outcome") -> None:
+        """Take in what a later run of the same store did; a step that failed in both is told once."""
+        known = {failure.step.key for failure in self.failed}
+        self.performed += later.performed
+        self.failed += [failure for failure in later.failed if failure.step.key not in known]
+        self.blocked += later.blocked
+
 
 class Teller:
     """Hears what happens; a command line draws it. Silent by itself."""
@@ -107,7 +114,8 @@ def run(root: Path, steps: Sequence[Step], *, slots: Slots, submit: Submit, tell
                 broken.add(step.key)
             else:
                 outcome.performed.append(step)
-                free(root, step, [*left.values(), *running.values()])
+                failed = [failure.step for failure in outcome.failed]  # they will want it when they are tried again
+                free(root, step, [*left.values(), *running.values(), *failed, *outcome.blocked])
     return outcome
 
 

@@ -20,7 +20,7 @@ from codedose.runner.step import Progress, Step
 RECORD = "record.json"
 DRAFT = ".draft-"
 TRASH = ".trash-"
-PACKAGES = ("codedose", "polars", "torch", "transformers", "numpy", "scipy")
+PACKAGES = ("codedose", "polars", "torch", "transformers", "tokenizers", "numpy", "scipy")
 
 
 def is_done(root: Path, step: Step) -> bool:
@@ -51,6 +51,7 @@ def perform(root: Path, step: Step, progress: Progress) -> None:
     try:
         step.do([root / need.folder for need in step.needs], draft, progress=progress, **step.settings, **step.given)
         record = record_of(step, draft, started=started, seconds=time.monotonic() - began)
+        flush(draft)
         write_durably(draft / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
         if folder.exists():  # its perishable part was freed: the new folder takes its place
             discard(folder)
@@ -100,7 +101,20 @@ def hardware() -> dict[str, str]:
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass  # not Linux: the platform's own word stands
-    return {"system": platform.system(), "processor": model, "cores": str(os.cpu_count())}
+    found = {"system": platform.system(), "processor": model, "cores": str(os.cpu_count())}
+    return {**found, "gpu": gpu} if (gpu := gpu_name()) else found
+
+
+def gpu_name() -> str:
+    """The first GPU and its driver as NVIDIA's tool names them; nothing where this process may see none."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or shutil.which("nvidia-smi") is None:
+        return ""
+    asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        listed = subprocess.run(asked, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return listed.stdout.partition("\n")[0].strip()
 
 
 @lru_cache(maxsize=1)
@@ -112,6 +126,14 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def flush(folder: Path) -> None:
+    """Have the disk hold every file of `folder` before a record says so."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def write_durably(path: Path, text: str) -> None:

@@ -144,8 +144,8 @@ def listed_words(text: str, vocabulary: Mapping[str, str]) -> Iterator[str]:
 
 
 APART = re.compile(r"(?<![A-Za-z'])[A-Za-z](?:(?: ?[,.+|&_-] ?| )(?:and )?[A-Za-z](?![A-Za-z'])){1,60}")
-QUOTED = re.compile(r"\"([A-Za-z]{2,60})[.,]?\"|'([A-Za-z]{2,60})[.,]?'")
-CLOSING = re.compile(r"(?:\b(?:is|are|get|gives|form|forms|makes|string)|[:=]) <?([A-Za-z]{2,60})>?(?=[.!]?(?:\n|$))")
+QUOTED = re.compile(r"\"([A-Za-z]{1,60})[.,]?\"|'([A-Za-z]{1,60})[.,]?'")
+CLOSING = re.compile(r"(?:\b(?:is|are|get|gives|form|forms|makes|string)|[:=]) <?([A-Za-z]{1,60})>?(?=[.!]?(?:\n|$))")
 NOT_LETTERS = frozenset(
     "the string letters letter is word words are a an so result joined concatenated answer final therefore".split()
 )

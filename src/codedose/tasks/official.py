@@ -28,7 +28,6 @@ LONGEST_LINE = 1_000_000  # characters
 class Entry:
     """One line of a file of official items."""
 
-    place: str
     id: str
     question: str
     answer: str
@@ -196,4 +195,4 @@ def entry_of(line: str, place: str) -> Entry:
         if not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).strip():
             raise DataError(f"{place}: {name} is missing or empty; give it a text, or remove the line")
     split, source = (str(fields.get(name) or "") for name in ("split", "source"))
-    return Entry(place, str(fields["id"]), str(fields["question"]), str(fields["answer"]), split, source)
+    return Entry(str(fields["id"]), str(fields["question"]), str(fields["answer"]), split, source)
