@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -96,11 +96,9 @@ def versions() -> dict[str, str]:
 def hardware() -> dict[str, str]:
     """The machine in words, without its name."""
     model = platform.processor() or platform.machine()
-    try:
+    with suppress(OSError, StopIteration):  # not Linux: the platform's own word stands
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass  # not Linux: the platform's own word stands
     found = {"system": platform.system(), "processor": model, "cores": str(os.cpu_count())}
     return {**found, "gpu": gpu} if (gpu := gpu_name()) else found
 
