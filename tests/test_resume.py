@@ -58,14 +58,16 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_numbers(tmp_path):
     assert whole.returncode == 0, told
 
     rng = random.Random(20535)
-    store, kept = tmp_path / "killed", {}
+    store, kept, interrupted = tmp_path / "killed", {}, 0
     for _ in range(KILLS):
         run = start(study, store)
         time.sleep(rng.uniform(0.2, 0.6) * took)  # the moment of the kill, not a wait for something
+        interrupted += run.poll() is None
         os.kill(run.pid, signal.SIGKILL)  # its children must die by themselves
         run.communicate(timeout=60)
         kept |= {folder: when for folder, when in started(store).items() if folder not in kept}
         assert {folder: when for folder, when in started(store).items() if folder in kept} == kept
+    assert interrupted  # else nothing was tested
     last = start(study, store)
     told, _ = last.communicate(timeout=300)
     assert last.returncode == 0, told

@@ -18,8 +18,8 @@ from codedose.runner.schedule import to_run
 from codedose.runner.step import Step
 from codedose.runner.store import RECORD, is_done
 
-# Of one arm, in percentage points, where no earlier study says better: the seed-to-seed spread that
-# fine-tuning studies report is about one point (arXiv 2503.07329).
+# An assumption, printed with the figure that rests on it: accuracy, and the spread of one arm in percentage
+# points. `analyse.power.calibrate` takes them from earlier scores instead.
 ASSUMED = {"accuracy": 0.5, "draw_sd": 1.0, "run_sd": 1.0}
 
 
