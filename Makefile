@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: setup study test test-long check smoke clean
+PEERS := .venv-peers
+
+.PHONY: setup study test test-long check smoke bench-pool clean
 
 study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
 	@$(BIN)/codedose run studies/quickstart.yaml
@@ -39,5 +41,15 @@ check: setup ## what CI runs: format, lint, types, import directions, tests
 smoke: setup ## a cut-down real study: one draw, two items a task
 	@$(BIN)/codedose run .ci/smoke.yaml
 
+$(PEERS)/.ready: benchmarks/peers/requirements.txt benchmarks/peers/language.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r benchmarks/peers/requirements.txt
+	@# pyicu compiles against ICU; without it FastChat's language stage is left out
+	-$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r benchmarks/peers/language.txt
+	@touch $@
+
+bench-pool: setup $(PEERS)/.ready ## cleaning and near duplicates beside FastChat and datatrove, in one run
+	@$(BIN)/python benchmarks/pool.py --peers $(PEERS)
+
 clean: ## remove the environment and caches; stores stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis

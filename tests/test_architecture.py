@@ -18,7 +18,7 @@ LAYERS = (
     ("tasks",),
     ("runner",),
     ("study",),
-    ("tables", "keys"),
+    ("tables", "keys", "code", "words"),
     ("errors",),
 )
 DEPTH = {module: level for level, modules in enumerate(LAYERS) for module in modules}

@@ -14,8 +14,7 @@ import pytest
 from conftest import mounted
 
 from codedose import tables
-from codedose.cli import app, main
-from codedose.cli.files import COMMANDS as STAGES
+from codedose.cli import STAGES, app, main
 from codedose.cli.studies import COMMANDS as STUDIES
 from codedose.study import load
 from codedose.tasks import TASKS
@@ -327,13 +326,13 @@ def test_run_in_json_is_one_document_also_when_it_fails(codedose, a_study, tmp_p
 def test_the_stages_pass_plain_files_on(codedose, tmp_path):
     """pool -> label -> mix, and items: each reads what the one before wrote."""
     told = codedose("pool", "builtin:starter", "--out", tmp_path / "pool", "--licence", "Apache-2.0", "--json").json
-    assert told["read"] == told["kept"] + sum(told["dropped"].values())
+    assert told["records"] == told["kept"] + sum(told["dropped"].values())
     examples, labels = tmp_path / "pool" / "examples.parquet", tmp_path / "labels.parquet"
     counted = codedose("label", examples, "--by", "stated", "--out", labels, "--json").json["labels"]
     assert sum(counted.values()) == told["kept"]
     words = ["--arm", "General=0", "--arm", "Code=1", "--budget", 12, "--math", 2, "--draws", 2]
     mixed = codedose("mix", examples, labels, *words, "--out", tmp_path / "mix", "--json")
-    assert {row["arm"] for row in mixed.json} == {"General", "Code"}
+    assert {row["arm"] for row in mixed.json["balance"]} == {"General", "Code"}
     draws = tables.read(tmp_path / "mix" / "draws.parquet", tables.DRAWS)
     assert sorted(draws.group_by("arm", "draw").len()["len"]) == [12, 12, 12, 12]
     made = codedose(

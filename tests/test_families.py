@@ -1,7 +1,7 @@
 """Six families at two scales pass through the whole line in one study: every kind of attention, head and tokenizer."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,17 @@ from tiny import FAMILIES, SIZES, write_backbone
 
 from codedose import stages, tables
 from codedose.backbone import load_model, load_tokenizer
-from codedose.plan import Planner, cells
+from codedose.plan import Planner, cells, settled
 from codedose.prompt import encode, stop_token
 from codedose.runner.schedule import Outcome, Slots, Teller, inline, run
 from codedose.runner.step import Step
 from codedose.runner.store import is_whole
 from codedose.study import Study, load
 
-ARMS = [{"name": "General", "share": 0.0}, {"name": "Half-half", "share": 0.5}, {"name": "Code", "share": 1.0}]
+ARMS = [
+    {"name": name, "share": share, "repeat": None, "control": None}
+    for name, share in (("General", 0.0), ("Half-half", 0.5), ("Code", 1.0))
+]
 TASKS = ("coin_flip", "prontoqa", "gsm8k")  # one a domain
 ITEMS, DRAWS = 2, 2
 TUNED = len(FAMILIES) * len(SIZES) * len(ARMS) * DRAWS
@@ -42,7 +45,13 @@ class Line:
     def run(self) -> Outcome:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(stages, "keep", self.watched(stages.keep))
-            return run(self.store, self.planner.steps, slots=Slots(1), submit=inline, tell=Teller())
+            outcome = self.perform(self.planner.search)
+            self.planner = settled(self.planner, self.store)
+            outcome.add(self.perform(self.planner.steps))
+            return outcome
+
+    def perform(self, steps: Sequence[Step]) -> Outcome:
+        return run(self.store, steps, slots=Slots(1), submit=inline, tell=Teller())
 
     def watched(self, keep: Any) -> Any:
         """What keeps a checkpoint, and a note of the weights that it was given."""
@@ -79,7 +88,7 @@ def write_study(home: Path) -> Study:
         "name": "six-families",
         "mix": {**SMALL["mix"], "budget": 4, "math": 0, "draws": DRAWS, "arms": ARMS},
         "prompt": {"template": "vicuna", "system": None},
-        "tune": {**SMALL["tune"], "examples_per_step": 2, "max_length": 160},
+        "tune": {**SMALL["tune"], "step_size": 2, "max_length": 320},
         "backbones": backbones,
         "tasks": [{"name": task, **asked} for task in TASKS],
         "keep_checkpoints": True,
@@ -103,6 +112,8 @@ def test_every_step_is_done_and_none_runs_again(line: Line):
     assert all(is_whole(line.store, step) for step in line.planner.steps)
     assert Counter(step.kind for step in line.outcome.performed) == {
         "pool": 1,
+        "leaks": 1,
+        "exclude": 1,
         "label": 1,
         "mix": len(ARMS) * DRAWS,
         "balance": 1,
@@ -181,7 +192,7 @@ def test_losses_are_borne_by_the_replies_of_the_draws(line: Line):
         draws = stages.take([line.folder(need) for need in step.needs], tables.DRAWS)
         borne = 0
         for messages in draws["messages"]:
-            told = encode(messages, tokenizer, template="vicuna", system=None, max_length=160)
+            told = encode(messages, tokenizer, template="vicuna", system=None, max_length=320)
             borne += told.loss_tokens
             flagged = groupby(zip(told.tokens, told.loss, strict=True), lambda pair: pair[1])
             spans = [[token for token, _ in stretch] for bears, stretch in flagged if bears]

@@ -34,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_pool_becomes_effects_file_by_file(home: Path):
     study = ("--study", home / "study.yaml")
     pooled = do("pool", "builtin:starter", "--licence", "Apache-2.0", "--longest", 4000, "--out", home / "pool")
-    assert pooled["read"] == pooled["kept"] + sum(pooled["dropped"].values())
+    assert pooled["records"] == pooled["kept"] + sum(pooled["dropped"].values())
     labels = do("label", home / "pool/examples.parquet", "--by", "stated", "--out", home / "labels.parquet")
     assert sum(labels["labels"].values()) == pooled["kept"]
     arms = ("--arm", "General=0", "--arm", "Code=1", "--budget", 8, "--math", 2, "--draws", 1)

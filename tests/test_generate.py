@@ -91,7 +91,7 @@ def taught(request: pytest.FixtureRequest, folders: dict[str, Path]) -> tuple[An
         method="full",
         seeds=1,
         epochs=100,
-        examples_per_step=len(ASKED),
+        step_size=len(ASKED),
         max_length=300,
         optimiser="adamw",
         learning_rate=1e-2,

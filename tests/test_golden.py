@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from conftest import SMALL
 
 from codedose import stages, tables
 from codedose.plan import VERSIONS
@@ -19,12 +20,14 @@ from codedose.tasks import TASKS
 from codedose.tasks.task import LEVELS
 
 GOLDEN = {
-    "pool": (1, "7052d232d2b432df"),
-    "label": (1, "0d8acfce7463fcfe"),
-    "mix": (1, "321e669a8321d9b9"),
-    "balance": (1, "653b4206c817260b"),
+    "pool": (2, "72a438e77d2b6444"),
+    "leaks": (1, "42aea41f8933bf71"),
+    "exclude": (1, "7a0bef9d606cc8d8"),
+    "label": (2, "0d8acfce7463fcfe"),
+    "mix": (2, "9f0c7fae1b3a8fbd"),
+    "balance": (2, "56f3b732deb89ee0"),
     "items": (1, "26a57b3d4034c651"),
-    "score": (1, "555afcb24abe79e6"),
+    "score": (2, "7c232c394f04a944"),
 }
 
 PYTHON = "```python\ndef area(w, h):\n    return w * h\n```"
@@ -113,6 +116,7 @@ def draws() -> pl.DataFrame:
                 "example_id": f"{place:04d}",
                 "label": label,
                 "messages": messages(turns),
+                "copy": 0,
             }
             for arm, members in arms.items()
             for slot, (place, (label, turns)) in enumerate(members)
@@ -138,9 +142,28 @@ def pool_rows(home: Path) -> list[Path]:
     ]
     text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     (home / "pool.jsonl").write_text(text, encoding="utf-8")
-    sources = [{"path": "pool.jsonl", "licence": "Apache-2.0"}]
-    stages.pool_step([], home, progress=silent, sources=sources, longest=80, folder=str(home))
-    return [home / "examples.parquet", home / "drops.parquet"]
+    sources = [{"path": "pool.jsonl", "revision": None, "licence": "Apache-2.0"}]
+    clean = {**SMALL["pool"]["clean"], "longest": 80}
+    stages.pool_step([], home, progress=silent, sources=sources, clean=clean, folder=str(home), processes=1)
+    return [home / f"{name}.parquet" for name in ("examples", "drops", "repairs", "sources")]
+
+
+def leaks_rows(home: Path) -> list[Path]:
+    """Two examples repeat items word for word; the others hold none."""
+    (home / "made").mkdir()
+    asked = {"task": "gsm8k", "level": 1, "count": 2, "seed_name": "golden"}
+    stages.items_step([], home / "made", progress=silent, origin="generated", path=None, **asked)
+    items = tables.read(home / "made" / "items.parquet", tables.ITEMS)
+    told = [messages((question, "A sum.")) for question in items["question"]]
+    leaky = examples().head(2).with_columns(pl.Series("messages", told, tables.MESSAGES))
+    given = filled(home / "given", (tables.EXAMPLES, pl.concat([leaky, examples()[2:]])), (tables.ITEMS, items))
+    stages.leaks_step([given], home, progress=silent)
+    return [home / "leaks.parquet", home / "excluded.parquet"]
+
+
+def exclude_rows(home: Path) -> list[Path]:
+    stages.exclude_step([], home, progress=silent, excluded=("a", "b"))
+    return [home / "excluded.parquet"]
 
 
 def label_rows(home: Path) -> list[Path]:
@@ -148,7 +171,7 @@ def label_rows(home: Path) -> list[Path]:
     written = []
     for by in ("stated", "rules"):
         (home / by).mkdir()
-        stages.label_step([given], home / by, progress=silent, by=by)
+        stages.label_step([given], home / by, progress=silent, by=by, llm=None, prices=None)
         written.append(home / by / "labels.parquet")
     return written
 
@@ -156,17 +179,27 @@ def label_rows(home: Path) -> list[Path]:
 def mix_rows(home: Path) -> list[Path]:
     given = filled(home / "given", (tables.EXAMPLES, examples()), (tables.LABELLED, labelled()))
     written = []
-    for share, draw in ((0.0, 0), (0.5, 0), (1.0, 0), (0.5, 1)):
-        out = home / f"{share}-{draw}"
+    how = {"match_on": "examples", "design": "fixed", "budget": 4, "math": 1, "stratify": []}
+    plain = {"step_size": 2, "counted": None, "tokenizer": None}
+    for share, draw, control in (
+        (0.0, 0, None),
+        (0.5, 0, None),
+        (1.0, 0, None),
+        (0.5, 1, None),
+        (0.5, 0, "no_comments"),
+    ):
+        out = home / f"{share}-{draw}-{control}"
         out.mkdir()
-        stages.mix_step([given], out, progress=silent, arm=str(share), share=share, budget=4, math=1, draw=draw)
+        arm = {"name": str(share), "share": share, "repeat": None, "control": control}
+        stages.mix_step([given], out, progress=silent, arm=arm, how=how, draw=draw, **plain)
         written.append(out / "draws.parquet")
     return written
 
 
 def balance_rows(home: Path) -> list[Path]:
     given = filled(home / "given", (tables.DRAWS, draws()), (tables.LABELLED, labelled()))
-    stages.balance_step([given], home, progress=silent, baseline="General")
+    shares = {"General": 0.0, "Code": 1.0}
+    stages.balance_step([given], home, progress=silent, baseline="General", shares=shares, audit=None)
     return [home / "balance.parquet"]
 
 
@@ -196,7 +229,6 @@ def score_rows(home: Path) -> list[Path]:
         (tables.ITEMS, tables.ITEMS.frame(items)),
         (tables.COMPLETIONS, tables.COMPLETIONS.frame(completions)),
         (tables.DRAWS, own),
-        (tables.LABELLED, labelled()),
     )
     stages.score_step([given], home, progress=silent, cell=CELL, dose=True)
     return [home / "scores.parquet"]
@@ -204,6 +236,8 @@ def score_rows(home: Path) -> list[Path]:
 
 WRITES: dict[str, Callable[[Path], list[Path]]] = {
     "pool": pool_rows,
+    "leaks": leaks_rows,
+    "exclude": exclude_rows,
     "label": label_rows,
     "mix": mix_rows,
     "balance": balance_rows,

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from conftest import SMALL, changed
 
+from codedose import tables
 from codedose.cli.planned import describe, why
 from codedose.errors import StudyError
-from codedose.plan import Planner, cells, failed_cells
+from codedose.plan import Planner, cells, failed_cells, settled
 from codedose.runner.store import forget, perform, release
 from codedose.study import Study, load, parse
 
@@ -73,6 +74,8 @@ def test_the_reference_study_counts_as_the_design_says():
     """Six backbones, three arms and three draws; untuned ones asked too; twelve tasks."""
     assert count(Planner(load(STUDIES / "paper.yaml"), STUDIES)) == {
         "pool": 1,
+        "leaks": 1,
+        "exclude": 1,
         "label": 1,
         "mix": 3 * 3,
         "balance": 1,
@@ -119,7 +122,7 @@ def test_a_task_a_backbone_or_an_arm_more_leaves_what_is_done_as_it_is(keys):
     assert differing(before, keys({"tasks": [TASK, *tasks]})) & made == set()
     more = {"backbones": [{**backbones[0], "name": "a"}, *backbones]}
     assert differing(before, keys(more)) == {"analyse", "report"}
-    arm = {"mix.arms": [{"name": "Half-half", "share": 0.5}, *arms]}
+    arm = {"mix.arms": [{"name": "Half-half", "share": 0.5, "repeat": None, "control": None}, *arms]}
     assert differing(before, keys(arm)) == {"balance", "analyse", "report"}
     assert differing(before, keys({"mix.draws": 3})) == {"balance", "analyse", "report"}
     assert differing(before, keys({"tune.seeds": 2})) == {"analyse", "report"}
@@ -132,13 +135,13 @@ def test_a_task_a_backbone_or_an_arm_more_leaves_what_is_done_as_it_is(keys):
         ({"prompt.system": "Be brief."}, {"tune", "generate", "score", "analyse", "report"}),
         ({"generate.batch": 1}, {"generate", "score", "analyse", "report"}),
         ({"tasks.0.max_new_tokens": 5}, {"generate", "score", "analyse", "report"}),
-        ({"tasks.0.count": 3}, {"items", "generate", "score", "analyse", "report"}),
+        ({"tasks.0.count": 3}, {"items", "leaks", "balance", "generate", "score", "analyse", "report"}),
         ({"mix.budget": 12}, {"mix", "balance", "tune", "generate", "score", "analyse", "report"}),
         ({"analyse.margin": 1.0}, {"analyse", "report"}),
         ({"question": "Does it?"}, {"report"}),
         (
-            {"pool.longest": 9},
-            {"pool", "label", "mix", "balance", "tune", "generate", "score", "analyse", "report"},
+            {"pool.clean.longest": 9},
+            {"pool", "leaks", "label", "mix", "balance", "tune", "generate", "score", "analyse", "report"},
         ),
     ],
     ids=str,
@@ -163,7 +166,7 @@ def test_kept_checkpoints_do_not_perish(planned):
 
 
 def test_the_place_of_a_study_changes_no_key_and_the_bytes_of_its_files_do(planned, tmp_path):
-    changes = {"pool.sources": [{"path": "data.jsonl", "licence": "mine"}]}
+    changes = {"pool.sources": [{"path": "data.jsonl", "revision": None, "licence": "mine"}]}
 
     def key(base: Path, text: str) -> str:
         base.mkdir(exist_ok=True)
@@ -176,7 +179,7 @@ def test_the_place_of_a_study_changes_no_key_and_the_bytes_of_its_files_do(plann
 
 def test_a_folder_of_sources_is_known_by_the_bytes_of_its_files(tmp_path, backbone_folder):
     (tmp_path / "data").mkdir()
-    changes = {"pool.sources": [{"path": "data", "licence": "mine"}]}
+    changes = {"pool.sources": [{"path": "data", "revision": None, "licence": "mine"}]}
     found = []
     for name, text in (("a.jsonl", "one"), ("a.jsonl", "two"), ("b.jsonl", "one")):
         (tmp_path / "data" / name).write_text(text)
@@ -253,6 +256,52 @@ def test_an_unknown_task_is_refused_with_the_nearest_one(planned):
         count(planned({"tasks.0.name": "coin_flop"}))
 
 
+# Excluded examples
+
+
+def searched(root: Path, planner: Planner, *excluded: str) -> Planner:
+    """The plan after a leak search that found these examples."""
+
+    def search(inputs, out, *, progress, **settings) -> None:
+        found = tables.EXCLUDED.frame([{"example_id": name} for name in excluded])
+        tables.write(found, out / "excluded.parquet", tables.EXCLUDED)
+
+    for step in planner.search:
+        perform(root, replace(step, do=search), lambda *news: None)
+    return settled(planner, root)
+
+
+def arms(planner: Planner) -> set[str]:
+    return {step.key for step in planner.steps if step.kind in ("mix", "tune")}
+
+
+def test_until_the_leak_search_has_run_the_arms_are_pending(planned, tmp_path):
+    root = tmp_path / "store"
+    assert "leak search" in describe(planned(), root)["pending"]
+    assert settled(planned(), root).is_pending
+    known = searched(root, planned(), "b", "a")
+    assert not known.is_pending
+    assert describe(known, root)["pending"] is None
+    assert known.excluded == ("a", "b")
+    assert not arms(known) & arms(planned())
+
+
+def test_a_task_more_retrains_nothing_unless_a_leak_is_found(planned, tmp_path):
+    root, more = tmp_path / "store", {"tasks": [*SMALL["tasks"], TASK]}
+    before = searched(root, planned(), "a")
+    clean, leaky = searched(root, planned(more), "a"), searched(tmp_path / "other", planned(more), "a", "b")
+    assert before.leaks.key != clean.leaks.key
+    assert arms(before) == arms(clean)
+    assert not arms(before) & arms(leaky)
+
+
+def test_kept_leaks_are_searched_for_and_leave_nothing_pending(planned, tmp_path):
+    keeping = planned({"pool.leaks": "keep"})
+    assert not keeping.is_pending
+    assert keeping.leaks in keeping.steps
+    assert keeping.exclude.given["excluded"] == ()
+
+
 # Failed cells
 
 
@@ -273,7 +322,7 @@ def test_a_failed_training_takes_its_cell_and_no_other_out_of_the_report(planned
 
 def finish(root: Path, planner: Planner) -> None:
     """Every step of a plan done in a moment, with the record of the real one."""
-    for step in planner.steps:
+    for step in searched(root, planner).steps:
         perform(root, replace(step, do=nothing), lambda *news: None)
 
 
@@ -284,7 +333,7 @@ def nothing(inputs, out, *, progress, **settings) -> None:
 def reasons(planner: Planner, root: Path) -> dict[str, set[str]]:
     """Why steps would run, by kind."""
     found: dict[str, set[str]] = {}
-    for entry in describe(planner, root)["why"]:
+    for entry in describe(settled(planner, root), root)["why"]:
         found.setdefault(entry["step"].split("/")[0], set()).add(entry["why"])
     return found
 
@@ -323,14 +372,17 @@ def test_why_names_a_new_version_of_the_code(planned, tmp_path):
 
 
 def test_why_says_that_a_freed_checkpoint_is_needed_again(planned, tmp_path):
-    root, planner = tmp_path / "store", planned()
-    finish(root, planner)
+    root = tmp_path / "store"
+    finish(root, planned())
+    planner = settled(planned(), root)
     for step in planner.steps:
         release(root, step)
     assert reasons(planner, root) == {}
-    found = reasons(planned({"tasks": [*SMALL["tasks"], TASK]}), root)
+    more = planned({"tasks": [*SMALL["tasks"], TASK]})
+    assert "tune" in reasons(more, root)  # pending: nobody knows yet that the arms are the same
+    found = reasons(searched(root, more), root)
     assert all(re.search("checkpoint was freed", reason) for reason in found["tune"])
-    assert found["items"] == {"not done yet"}
+    assert found["generate"] == {"not done yet"}
 
 
 def test_a_step_that_was_lost_and_is_not_needed_is_not_planned(planned, tmp_path):

@@ -31,8 +31,11 @@ from codedose.tables import (
     DROPS,
     EFFECTS,
     ITEMS,
+    LEAKS,
     READINGS,
+    REPAIRS,
     SCORES,
+    SOURCES,
     TRAINING,
     UNTUNED,
 )
@@ -65,17 +68,18 @@ def planted_study() -> dict[str, Any]:
         "name": "planted",
         "question": f"Does code help? {HOSTILE[0]}",
         "caution": f"Planted numbers. {HOSTILE[3]}{HOSTILE[5]}",
-        "pool": {"sources": [{"path": HOSTILE[2], "licence": "=1+1"}], "longest": 9000},
+        "pool": {"sources": [{"path": HOSTILE[2], "revision": None, "licence": "=1+1"}], "leaks": "drop"},
         "label": {"by": "stated"},
         "mix": {
             "match_on": "examples",
+            "design": "fixed",
             "budget": 48,
             "math": 4,
             "draws": DRAWS,
-            "arms": [{"name": name, "share": share} for name, share in ARMS.items()],
+            "arms": [{"name": name, "share": share, "repeat": None, "control": None} for name, share in ARMS.items()],
         },
         "prompt": {"template": "chatml", "system": HOSTILE[1]},
-        "tune": {"method": "full", "seeds": 1, "epochs": 1, "examples_per_step": 4, "betas": [0.9, 0.95]},
+        "tune": {"method": "full", "seeds": 1, "epochs": 1, "step_size": 4, "betas": [0.9, 0.95]},
         "backbones": [
             {"name": name, "model": f"/models/{HOSTILE[0]}", "revision": None, "family": family, "scale": 0.135}
             for name, family in BACKBONES.items()
@@ -220,6 +224,19 @@ def planted_tables() -> dict[str, pl.DataFrame]:
         "completions": completions,
         "training": planted_training(),
         "drops": DROPS.frame([{"source": HOSTILE[0], "reference": "@ref", "reason": HOSTILE[5]}]),
+        **planted_pool(),
+    }
+
+
+def planted_pool() -> dict[str, pl.DataFrame]:
+    """What became of the sources."""
+    counts = {"records": 9, "conversations": 6, "joined": 2, "unread": 1}
+    leak = {"example_id": "e1", "task": HOSTILE[1], "item_id": "i1", "origin": "official", "match": "whole"}
+    repair = {"source": HOSTILE[0], "reference": "-1+1", "rule": HOSTILE[2], "count": 3}
+    return {
+        "sources": SOURCES.frame([{"source": HOSTILE[0], "licence": "=1+1", "format": HOSTILE[3], **counts}]),
+        "repairs": REPAIRS.frame([repair]),
+        "leaks": LEAKS.frame([{**leak, "coverage": 1.0}]),
     }
 
 
@@ -283,7 +300,8 @@ def test_a_missing_table_and_a_wrong_one_are_refused_by_name(tmp_path: Path) -> 
 
 
 def test_tables_that_may_be_empty_leave_a_sentence(tmp_path: Path) -> None:
-    empty = {"balance": BALANCE.frame([]), "training": TRAINING.frame([]), "drops": DROPS.frame([])}
+    may_be_empty = (BALANCE, TRAINING, SOURCES, REPAIRS, LEAKS, DROPS)
+    empty = {table.name: table.frame([]) for table in may_be_empty}
     text = report(tmp_path, {**planted_tables(), **empty}, missing=[]).read_text()
     assert "Balance was not measured" in text
     assert "No training was recorded" in text

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from conftest import SMALL
 
-from codedose.pool import clean, starter
-from codedose.study import Source
+from codedose import tables
+from codedose.pool import starter
+from codedose.pool.build import build
+from codedose.study import Cleaning, Source
 
 ROWS = [json.loads(line) for file in starter.files() for line in file.read_text(encoding="utf-8").splitlines()]
 BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -180,7 +183,13 @@ def test_stated_outputs_are_what_the_code_prints(tmp_path):
     assert wrong == []
 
 
-def test_the_whole_pool_passes_its_own_cleaning():
-    examples, drops = clean.pool([Source(path=starter.NAME, licence="Apache-2.0")], longest=20_000)
+def test_the_whole_pool_passes_its_own_cleaning(tmp_path):
+    rules = Cleaning.model_validate_json(json.dumps(SMALL["pool"]["clean"]))
+    build([Source(path=starter.NAME, revision=None, licence="Apache-2.0")], rules, out=tmp_path / "pool")
+    examples, drops, repairs = (
+        tables.read(tmp_path / "pool" / f"{table.name}.parquet", table)
+        for table in (tables.EXAMPLES, tables.DROPS, tables.REPAIRS)
+    )
     assert (examples.height, drops.height) == (len(ROWS), 0)
+    assert repairs.rows() == []
     assert Counter(examples["stated_label"]) == Counter(row["label"] for row in ROWS)

@@ -14,13 +14,13 @@ from codedose.backbone import load_model
 from codedose.errors import DataError, MachineError
 from codedose.prompt import Encoded
 from codedose.study import Tune
-from codedose.tune import gradients, micro_batches, order, schedule, train
+from codedose.tune import gradients, micro_batches, order, order_of_steps, schedule, train
 
 SETTINGS = Tune(
     method="full",
     seeds=1,
     epochs=1,
-    examples_per_step=4,
+    step_size=4,
     max_length=64,
     optimiser="adamw",
     learning_rate=1e-3,
@@ -181,13 +181,24 @@ def test_rows_count_steps_and_tokens(folders):
 
 
 def test_every_epoch_visits_every_slot_once_in_an_order_of_its_own():
-    how = settings(epochs=3, examples_per_step=4)
+    how = settings(epochs=3, step_size=4)
     steps = list(order(16, how, seed=0))
     epochs = [[slot for step in steps[start : start + 4] for slot in step] for start in (0, 4, 8)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(16))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
     assert list(order(16, how, seed=0)) == steps
     assert list(order(16, how, seed=1)) != steps
+
+
+def test_steps_that_the_draw_names_are_taken_whole_once_an_epoch_in_an_order_of_its_own():
+    how = settings(epochs=3)
+    taken_in = [0, 2, 1, 0, 2, 3, 3, 3, 1]
+    steps = list(order_of_steps(taken_in, how, seed=0))
+    whole = [[0, 3], [1, 4], [2, 8], [5, 6, 7]]
+    epochs = [steps[start : start + 4] for start in (0, 4, 8)]
+    assert [sorted(epoch) for epoch in epochs] == [whole] * 3
+    assert len({str(epoch) for epoch in epochs}) > 1
+    assert list(order_of_steps(taken_in, how, seed=0)) == steps
 
 
 def test_the_order_of_a_seed_stays_what_it_was():

@@ -13,6 +13,7 @@ from codedose.study import Backbone, Study, TaskUse
 
 STARTER_TOKENS = 170  # mean tokens of a built-in conversation with SmolLM2's tokenizer, measured
 SHAREGPT_TOKENS = 1200  # of a ShareGPT record: 973 (general) to 1,409 (code) assistant tokens, and the requests
+LOSS_BEARING = 0.75  # share of a conversation's tokens that stand in replies
 PROMPT_READ = 200  # tokens of a question with its instruction, 100, read for the reply and for the forced answer
 
 GPU_FLOPS, GPU_SHARE = 989e12, 0.40
@@ -78,7 +79,8 @@ def training_tokens(study: Study) -> float:
     """Tokens of one training run."""
     starter = all(source.path.startswith("builtin:") for source in study.pool.sources)
     tokens = min(STARTER_TOKENS if starter else SHAREGPT_TOKENS, study.tune.max_length)
-    return float(study.mix.budget * study.tune.epochs * tokens)
+    a_unit = {"examples": tokens, "tokens": 1, "loss_tokens": 1 / LOSS_BEARING}[study.mix.match_on]
+    return study.mix.budget * study.tune.epochs * a_unit
 
 
 def seconds_to_tune(study: Study, backbone: Backbone, *, gpu: bool = False) -> float:

@@ -1,44 +1,52 @@
 """Study -> steps: the only file that knows the order of the story.
 
 pool -> label -> mix (arm x draw) -> balance
+  leaks -> exclude ---^
 mix -> tune (backbone x arm x draw x seed) -> generate (x task) -> score -> analyse -> report
                                   items (task) ---^
+
+The leak search looks at the pool and all items, but an arm depends only on which examples were excluded:
+the key of `exclude` is that of its list. Until the search has run, the list and all that rests on it are pending.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from codedose import stages
+from codedose import stages, tables
 from codedose.backbone import BUILTIN, cached_digest, identity
 from codedose.backbone import missing as missing_backbone
 from codedose.cost import seconds_to_ask, seconds_to_tune
-from codedose.errors import MachineError
+from codedose.errors import DataError, MachineError
 from codedose.keys import fingerprint
-from codedose.pool.records import files_at
+from codedose.label.llm import prompt_version
+from codedose.label.model import digest
+from codedose.pool.catalogue import look_up
+from codedose.pool.known.prints import VERSION as KNOWN_VERSION
 from codedose.pool.starter import NAME as STARTER
-from codedose.pool.starter import files as starter_files
 from codedose.runner.step import Step, Where
-from codedose.study import Arm, Backbone, Study, TaskUse
+from codedose.runner.store import is_done
+from codedose.study import Arm, Backbone, Source, Study, TaskUse
 from codedose.tables import UNTUNED
 from codedose.tasks import task_named
 
 # Bump one when its stage writes something else for the same input: tests/test_golden.py says when.
 VERSIONS = {
-    "pool": 1,
-    "label": 1,
-    "mix": 1,
-    "balance": 1,
+    "pool": 2,
+    "label": 2,
     "items": 1,
+    "leaks": 1,
+    "exclude": 1,
+    "mix": 2,
+    "balance": 2,
     "tune": 1,
     "generate": 1,
-    "score": 1,
+    "score": 2,
     "analyse": 1,
-    "report": 1,
+    "report": 2,
 }
 
 SMALL = 0.3  # billions of parameters: below, one core a process uses a CPU better than many cores one process
@@ -68,7 +76,7 @@ class Cell:
             "family": self.backbone.family,
             "scale": self.backbone.scale,
             "arm": self.arm.name if self.arm else UNTUNED,
-            "share": self.arm.share if self.arm else None,
+            "share": self.arm.share if self.arm and self.arm.control is None else None,
             "draw": self.draw,
             "seed": self.seed,
         }
@@ -87,6 +95,7 @@ def cells(study: Study) -> Iterator[Cell]:
 class Planner:
     """A study, where its relative paths start, and what this machine offers; `steps` is its plan.
 
+    `excluded` holds the examples that the leak search found, sorted; None: it has not run yet (see `settled`).
     `without` names cells that failed: the plan then ends in a partial report that says so.
     """
 
@@ -94,12 +103,13 @@ class Planner:
     base: Path
     cores: int = 1
     gpus: int = 0
+    excluded: tuple[str, ...] | None = None
     without: frozenset[str] = frozenset()
 
     @cached_property
     def steps(self) -> list[Step]:
         """All steps, each after those it needs; the last is the report."""
-        told: list[Step] = [self.pool, self.label, *self.draws.values(), self.balance, *self.items.values()]
+        told: list[Step] = [*self.search, self.exclude, self.label, *self.draws.values(), self.balance]
         tunes: list[Step] = []
         asked: list[Step] = []
         scored: list[Step] = []
@@ -123,38 +133,91 @@ class Planner:
 
     @cached_property
     def pool(self) -> Step:
-        sources = [source.model_dump() for source in self.study.pool.sources]
+        known = self.study.pool.model_dump(mode="json")
         return Step(
             "pool",
             "pool",
             stages.pool_step,
             VERSIONS["pool"],
-            {"sources": sources, "longest": self.study.pool.longest},
-            identity={"digests": [self.digest(source.path) for source in self.study.pool.sources]},
-            given={"folder": str(self.base.resolve())},
+            {"sources": known["sources"], "clean": known["clean"]},
+            identity={"digests": [self.source_digest(source) for source in self.study.pool.sources]},
+            given={"folder": str(self.base.resolve()), "processes": self.cores},
+            where=Where(cores=self.cores),
             weight=2,
         )
 
+    @property
+    def search(self) -> list[Step]:
+        """The steps that find out which examples are excluded."""
+        return [self.pool, *self.items.values(), self.leaks]
+
+    @cached_property
+    def leaks(self) -> Step:
+        needs = (self.pool, *self.items.values())
+        known = {"reference": KNOWN_VERSION}
+        return Step("leaks", "pool", stages.leaks_step, VERSIONS["leaks"], identity=known, needs=needs)
+
+    @cached_property
+    def exclude(self) -> Step:
+        """The list of excluded examples, named by what it holds."""
+        listed: tuple[str, ...] | None = () if self.study.pool.leaks == "keep" else self.excluded
+        return Step(
+            "exclude",
+            "leaks",
+            stages.exclude_step,
+            VERSIONS["exclude"],
+            identity={"digest": "pending" if listed is None else fingerprint(listed)},
+            given={"excluded": listed},
+        )
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is not known yet which examples are excluded."""
+        return self.excluded is None and self.study.pool.leaks == "drop"
+
     @cached_property
     def label(self) -> Step:
-        by = {"by": self.study.label.by}
-        return Step("label", self.study.label.by, stages.label_step, VERSIONS["label"], by, (self.pool,))
+        label = self.study.label
+        decides = {"url", "model"}
+        settings = {"by": label.by, "llm": label.llm.model_dump(include=decides) if label.llm else None}
+        prices = label.llm.model_dump(exclude=decides) if label.llm else None
+        return Step(
+            "label",
+            label.by,
+            stages.label_step,
+            VERSIONS["label"],
+            settings,
+            (self.pool,),
+            identity={"labeller": labeller(label.by)},
+            given={"prices": prices},
+        )
 
     @cached_property
     def draws(self) -> dict[tuple[str, int], Step]:
         """One step an arm and draw, made once and shared by all backbones and seeds."""
         mix = self.study.mix
-        return {
-            (arm.name, draw): Step(
-                "mix",
-                f"{arm.name}-d{draw}",
-                stages.mix_step,
-                VERSIONS["mix"],
-                {"arm": arm.name, "share": arm.share, "budget": mix.budget, "math": mix.math, "draw": draw},
-                (self.pool, self.label),
-            )
-            for arm, draw in product(mix.arms, range(mix.draws))
-        }
+        return {(arm.name, draw): self.mix(arm, draw) for arm, draw in product(mix.arms, range(mix.draws))}
+
+    def mix(self, arm: Arm, draw: int) -> Step:
+        how = self.study.mix.model_dump(mode="json", exclude={"arms", "draws", "tokenizer"})
+        counter = next((b for b in self.study.backbones if b.name == self.study.mix.tokenizer), None)
+        counted = {"max_length": self.study.tune.max_length, "prompt": self.prompt} if counter else None
+        return Step(
+            "mix",
+            f"{arm.name}-d{draw}",
+            stages.mix_step,
+            VERSIONS["mix"],
+            {
+                "arm": arm.model_dump(mode="json"),
+                "how": how,
+                "step_size": self.study.tune.step_size,
+                "draw": draw,
+                "counted": counted,
+            },
+            (self.pool, self.exclude, self.label),
+            identity={"tokenizer": self.identities[counter.name] if counter else None},
+            given={"tokenizer": self.loadable(counter) if counter else None},
+        )
 
     def drawn(self, cell: Cell) -> Step:
         """The training set of a tuned cell."""
@@ -164,9 +227,20 @@ class Planner:
 
     @cached_property
     def balance(self) -> Step:
-        needs = (self.label, *self.draws.values())
-        baseline = {"baseline": self.study.analyse.primary.against}
-        return Step("balance", "arms", stages.balance_step, VERSIONS["balance"], baseline, needs)
+        needs = (self.pool, self.label, self.leaks, *self.draws.values())
+        shares = {arm.name: arm.share for arm in self.study.mix.arms}
+        settings = {"baseline": self.study.analyse.primary.against, "shares": shares}
+        audit = self.study.label.audit
+        return Step(
+            "balance",
+            "arms",
+            stages.balance_step,
+            VERSIONS["balance"],
+            settings,
+            needs,
+            identity={"audit": self.digest(audit) if audit else None},
+            given={"audit": self.local(audit) if audit else None},
+        )
 
     @cached_property
     def items(self) -> dict[str, Step]:
@@ -243,7 +317,7 @@ class Planner:
     def score(self, cell: Cell, generate: list[Step]) -> Step:
         needs = [*generate, *self.items.values()]
         if cell.arm:
-            needs += [self.drawn(cell), self.label]
+            needs.append(self.drawn(cell))
         settings = {"cell": cell.columns, "dose": cell.arm is not None}
         return Step("score", cell.name, stages.score_step, VERSIONS["score"], settings, tuple(needs))
 
@@ -263,7 +337,7 @@ class Planner:
     def report(self, analyse: Step, shown: list[Step]) -> Step:
         told = self.study.model_dump(mode="json", exclude={"keep_checkpoints"})
         settings = {"study": told, "missing": sorted(self.without)}
-        needs = (analyse, self.balance, self.pool, *self.items.values(), *shown)
+        needs = (analyse, self.balance, self.pool, self.leaks, *self.items.values(), *shown)
         return Step("report", self.study.name, stages.report_step, VERSIONS["report"], settings, needs, weight=3)
 
     @cached_property
@@ -286,13 +360,20 @@ class Planner:
         return path if path == STARTER else str((self.base / path).resolve())
 
     def digest(self, path: str) -> str:
-        """What a file or folder holds, or that it is missing: a plan is possible all the same."""
-        if path == STARTER:
-            return hashlib.sha256("".join(map(cached_digest, starter_files())).encode()).hexdigest()
+        """What a file holds, or that it is missing: a plan is possible all the same."""
         found = self.base / path
-        if found.is_dir():
-            return fingerprint([(file.name, cached_digest(file)) for file in files_at(found)])
         return cached_digest(found) if found.is_file() else f"missing: {path}"
+
+    def source_digest(self, source: Source) -> str:
+        """What a source of the pool holds: of a hub dataset its pinned revision, else the content of its files."""
+        if source.revision is not None:  # known without fetching it; an entry of dataset_info.json says how to read it
+            return fingerprint(source.revision, self.digest(source.path.partition("#")[0]))
+        try:
+            found = look_up(source, folder=self.base)
+        except DataError:
+            return f"missing: {source.path}"
+        layout = asdict(found.layout) if found.layout else None
+        return fingerprint([(name, cached_digest(path)) for name, path in found.files], layout)
 
     def where(self, backbone: Backbone) -> Where:
         if self.gpus:
@@ -302,7 +383,9 @@ class Planner:
     @cached_property
     def missing(self) -> tuple[list[str], list[str]]:
         """What keeps this study from running here, as sentences: files, and backbones."""
-        named = [("pool.sources", source.path) for source in self.study.pool.sources if source.path != STARTER]
+        local = [source.path for source in self.study.pool.sources if source.revision is None]
+        named = [("pool.sources", path.partition("#")[0]) for path in local if path != STARTER]
+        named += [("label.audit", self.study.label.audit)] if self.study.label.audit else []
         named += [(f"the items of {task.name}", task.path) for task in self.study.tasks if task.path]
         files = [
             f"{what}: there is no file {self.local(path)}" for what, path in named if not (self.base / path).exists()
@@ -311,10 +394,23 @@ class Planner:
         return files, [sentence for sentence in lacking if sentence]
 
 
+def labeller(by: str) -> str | None:
+    """What a labeller is beyond the code: the digest of the model's weights, the version of the llm's prompt."""
+    return {"model": digest, "llm": prompt_version}[by]() if by in ("model", "llm") else None
+
+
 def asked_as(task: str) -> dict[str, Any]:
     """The words around a task's questions: new words are new completions."""
     known = task_named(task)
     return {"instruction": known.instruction, "answer_format": known.answer_format}
+
+
+def settled(planner: Planner, root: Path) -> Planner:
+    """The plan with the excluded examples of the leak search, where the store holds its result."""
+    if not planner.is_pending or not is_done(root, planner.leaks):
+        return planner
+    found = tables.read(root / planner.leaks.folder / f"{tables.EXCLUDED.name}.parquet", tables.EXCLUDED)
+    return replace(planner, excluded=tuple(found["example_id"].sort()))
 
 
 def failed_cells(failed: Iterable[Step]) -> frozenset[str]:

@@ -5,7 +5,7 @@ pieces become tokens one by one. Asking uses the same pieces up to the last assi
 that what a model is asked is what it was trained on, token for token, whatever the tokenizer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -84,17 +84,20 @@ def encode(
     first exchange alone is longer, its reply is cut and has no stop token. Raises DataError for a
     conversation without an assistant reply, or whose first request leaves no room for one.
     """
-    ends = [number for number, message in enumerate(messages, 1) if message["role"] == "assistant"]
-    if not ends:
+    if not any(message["role"] == "assistant" for message in messages):
         raise DataError("a conversation has no assistant reply to learn from")
-    for end in reversed(ends):
-        tokens, loss = tokens_of(messages[:end], tokenizer, template=template, system=system)
-        last = max(place for place, bears in enumerate(loss, 1) if bears)  # what closes the last turn teaches nothing
-        if last <= max_length:
-            return Encoded(tuple(tokens[:last]), tuple(loss[:last]), "" if end == ends[-1] else "turns")
-    if not any(loss[1:max_length]):
-        raise DataError(f"a request alone is longer than max_length ({max_length} tokens)")
-    return Encoded(tuple(tokens[:max_length]), tuple(loss[:max_length]), "reply")
+    exchanges = own_exchanges if template == "own" else written_exchanges
+    last, tokens, loss = 0, [], []  # type: tuple[int, list[int], list[bool]]
+    for grown in exchanges(with_system(messages, system), tokenizer, template):
+        found = max(place for place, bears in enumerate(grown[1], 1) if bears)  # what closes a turn teaches nothing
+        if found > max_length:
+            if last:
+                return Encoded(tuple(tokens[:last]), tuple(loss[:last]), "turns")
+            if not any(grown[1][1:max_length]):
+                raise DataError(f"a request alone is longer than max_length ({max_length} tokens)")
+            return Encoded(tuple(grown[0][:max_length]), tuple(grown[1][:max_length]), "reply")
+        last, tokens, loss = found, *grown
+    return Encoded(tuple(tokens[:last]), tuple(loss[:last]), "")
 
 
 def ask(question: str, tokenizer: Any, *, template: str, system: str | None) -> list[int]:
@@ -103,16 +106,26 @@ def ask(question: str, tokenizer: Any, *, template: str, system: str | None) -> 
     if template == "own":
         return own(with_system(messages, system), tokenizer, ask=True)
     pieces = written(with_system(messages, system), TEMPLATES[template])
-    return tokenise([*pieces, Piece(TEMPLATES[template].opens["assistant"])], tokenizer)[0]
+    asked = [*pieces, Piece(TEMPLATES[template].opens["assistant"])]
+    return [*starting_tokens(tokenizer), *tokenise(asked, tokenizer, at_start=True)[0]]
 
 
-def tokens_of(
-    messages: Sequence[Message], tokenizer: Any, *, template: str, system: str | None
-) -> tuple[list[int], list[bool]]:
-    """All tokens of a conversation and, for each, whether it bears loss."""
-    messages = with_system(messages, system)
-    if template != "own":
-        return tokenise(written(messages, TEMPLATES[template]), tokenizer)
+Grown = tuple[list[int], list[bool]]
+
+
+def written_exchanges(messages: Sequence[Message], tokenizer: Any, template: str) -> Iterator[Grown]:
+    """After each reply all tokens of the conversation so far and, for each, whether it bears loss."""
+    start = starting_tokens(tokenizer)
+    tokens, loss = list(start), [False] * len(start)
+    for message in messages:
+        found = tokenise(written([message], TEMPLATES[template]), tokenizer, at_start=len(tokens) == len(start))
+        tokens, loss = [*tokens, *found[0]], [*loss, *found[1]]
+        if message["role"] == "assistant":
+            yield tokens, loss
+
+
+def own_exchanges(messages: Sequence[Message], tokenizer: Any, template: str) -> Iterator[Grown]:
+    """The same under the backbone's own chat template. MachineError where its loss cannot be placed."""
     tokens: list[int] = []
     loss: list[bool] = []
     for number, message in enumerate(messages, 1):
@@ -127,8 +140,8 @@ def tokens_of(
             )
         last = max(place for place, token in enumerate(told) if token == stop_token(tokenizer)) + 1
         tokens = told
-        loss += [False] * (len(asked) - len(loss)) + [True] * (last - len(asked)) + [False] * (len(told) - last)
-    return tokens, loss
+        loss = loss + [False] * (len(asked) - len(loss)) + [True] * (last - len(asked)) + [False] * (len(told) - last)
+        yield tokens, loss
 
 
 def with_system(messages: Sequence[Message], system: str | None) -> list[Message]:
@@ -172,16 +185,16 @@ def written(messages: Sequence[Message], template: Template) -> list[Piece]:
     return pieces
 
 
-def tokenise(pieces: Sequence[Piece], tokenizer: Any) -> tuple[list[int], list[bool]]:
-    """Tokens and loss flags of `pieces`, after the tokenizer's start token where it uses one."""
-    start = starting_tokens(tokenizer)
-    tokens, loss = list(start), [False] * len(start)
+def tokenise(pieces: Sequence[Piece], tokenizer: Any, *, at_start: bool) -> Grown:
+    """Tokens and loss flags of `pieces`, which stand at the start of a text or go on in it."""
+    tokens: list[int] = []
+    loss: list[bool] = []
     for piece in pieces:
         if piece.stop:
             found = [stop_token(tokenizer)]
         else:
-            at_start = len(tokens) == len(start)
-            text = piece.text.removeprefix(" ") if at_start or adds_a_space(tokenizer) else piece.text
+            bare = (at_start and not tokens) or adds_a_space(tokenizer)
+            text = piece.text.removeprefix(" ") if bare else piece.text
             found = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=piece.literal)
         tokens += found
         loss += [piece.bears_loss] * len(found)

@@ -5,7 +5,7 @@ Each fills the folder `out` from the folders of the steps it needs. A file is na
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from codedose.runner.store import RECORD
 from codedose.tables import Table
 
 SUMMARY = "summary.json"
+REPLIES = "replies"  # of an endpoint that labels, in the store
+CONCURRENCY = 8  # questions under way at once; the endpoint says when that is too many
+NOTES = "notes.json"  # what a person must read beside the arms
 CHECKPOINT = "checkpoint"
 CUT = {"turns": "last exchanges were", "reply": "reply was"}  # what prompt.encode cuts
 REPORTED = (
@@ -29,6 +32,9 @@ REPORTED = (
     tables.ITEMS,
     tables.COMPLETIONS,
     tables.TRAINING,
+    tables.SOURCES,
+    tables.REPAIRS,
+    tables.LEAKS,
     tables.DROPS,
 )
 
@@ -45,36 +51,159 @@ def take(folders: Sequence[Path], table: Table) -> pl.DataFrame:
 
 
 def pool_step(
-    inputs: list[Path], out: Path, *, progress: Progress, sources: list[Any], longest: int, folder: str
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    sources: list[Any],
+    clean: Mapping[str, Any],
+    folder: str,
+    processes: int,
 ) -> None:
-    from codedose.pool.clean import pool
-    from codedose.study import Source
+    from codedose.pool.build import build
+    from codedose.study import Cleaning, Source
 
-    examples, drops = pool([Source(**source) for source in sources], longest=longest, folder=Path(folder))
-    save(out, tables.EXAMPLES, examples)
-    save(out, tables.DROPS, drops)
+    rules = Cleaning.model_validate_json(json.dumps(clean))
+    named = [Source(**source) for source in sources]
+    build(named, rules, out=out, folder=Path(folder), processes=processes, progress=progress)
 
 
-def label_step(inputs: list[Path], out: Path, *, progress: Progress, by: Any) -> None:
-    from codedose.label import label
+def leaks_step(inputs: list[Path], out: Path, *, progress: Progress) -> None:
+    """`inputs` are the pool and the items of every task. Also writes the examples that hold an item."""
+    from codedose.pool.leaks import find
 
-    save(out, tables.LABELLED, label(take(inputs, tables.EXAMPLES), by=by))
+    examples = tables.batches(inputs[0] / f"{tables.EXAMPLES.name}.parquet", tables.EXAMPLES)
+    found = find(examples, take(inputs, tables.ITEMS), known=True)
+    save(out, tables.LEAKS, found)
+    save(out, tables.EXCLUDED, found.select("example_id").unique().sort("example_id"))
+
+
+def exclude_step(inputs: list[Path], out: Path, *, progress: Progress, excluded: Sequence[str]) -> None:
+    save(out, tables.EXCLUDED, tables.EXCLUDED.frame([{"example_id": name} for name in excluded]))
+
+
+def label_step(
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    by: Any,
+    llm: Mapping[str, Any] | None,
+    prices: Mapping[str, Any] | None,
+) -> None:
+    from codedose.code.share import code_shares
+    from codedose.label import complete, label
+
+    examples = take(inputs, tables.EXAMPLES)
+    if llm is None:
+        save(out, tables.LABELLED, label(examples, by=by))
+        return
+    given = asked(examples, {**llm, **(prices or {})}, out.parents[1] / REPLIES, progress)
+    save(out, tables.LABELLED, complete(given, code_shares(examples["messages"]), by=by))
+
+
+def asked(examples: pl.DataFrame, llm: Mapping[str, Any], cache: Path, progress: Progress) -> pl.DataFrame:
+    """The labels of an endpoint, whose replies are kept beside the steps: nobody pays for one twice."""
+    from codedose.label.endpoint import key_from_environment
+    from codedose.label.llm import label_llm
+    from codedose.study import Endpoint
+
+    return label_llm(
+        examples,
+        endpoint=Endpoint.model_validate_json(json.dumps(llm)),
+        cache=cache,
+        key=key_from_environment(),
+        concurrency=CONCURRENCY,
+        requests_per_minute=None,
+        progress=progress,
+    )
 
 
 def mix_step(
-    inputs: list[Path], out: Path, *, progress: Progress, arm: str, share: float, budget: int, math: int, draw: int
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    arm: Mapping[str, Any],
+    how: Mapping[str, Any],
+    step_size: int,
+    draw: int,
+    counted: Mapping[str, Any] | None,
+    tokenizer: Mapping[str, Any] | None,
 ) -> None:
+    """`inputs` are the pool, the excluded examples and the labels."""
     from codedose.mix import draw as draw_arms
+    from codedose.study import Arm
 
     examples, labelled = take(inputs, tables.EXAMPLES), take(inputs, tables.LABELLED)
-    together = examples.join(labelled.select("example_id", "label"), on="example_id", validate="1:1")
-    save(out, tables.DRAWS, draw_arms(together, arms={arm: share}, budget=budget, math=math, draw=draw))
+    allowed = examples.join(take(inputs, tables.EXCLUDED), on="example_id", how="anti")
+    together = allowed.join(labelled.select("example_id", "label"), on="example_id", validate="1:1")
+    drawn = draw_arms(
+        together,
+        arms=[Arm.model_validate_json(json.dumps(arm))],
+        step_size=step_size,
+        draw=draw,
+        count=counter(tokenizer, **counted["prompt"], max_length=counted["max_length"])
+        if counted and tokenizer
+        else None,
+        **how,
+    )
+    save(out, tables.DRAWS, drawn.draws)
+    over = [{"source": "mix", "reference": name, "reason": reason} for name, reason in drawn.passed_over.items()]
+    save(out, tables.DROPS, tables.DROPS.frame(over))
+    (out / NOTES).write_text(json.dumps(drawn.notes, indent=2) + "\n")
 
 
-def balance_step(inputs: list[Path], out: Path, *, progress: Progress, baseline: str) -> None:
+def counter(tokenizer: Mapping[str, Any], **how: Any) -> Callable[[Any], tuple[int, int]]:
+    """What counts the tokens of a conversation as it is trained on, and those that bear loss."""
+    from codedose.backbone import load_tokenizer, resolve
+    from codedose.prompt import encode
+
+    loaded = load_tokenizer(resolve(**tokenizer))
+
+    def count(messages: Any) -> tuple[int, int]:
+        encoded = encode(messages, loaded, **how)
+        return len(encoded.tokens), encoded.loss_tokens
+
+    return count
+
+
+def balance_step(
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    baseline: str,
+    shares: Mapping[str, float],
+    audit: str | None,
+) -> None:
+    """`inputs` are the pool, the labels, the leaks and every draw. Keeps what the mixes had to say, each once."""
     from codedose.balance import balance
 
-    save(out, tables.BALANCE, balance(take(inputs, tables.DRAWS), take(inputs, tables.LABELLED), baseline=baseline))
+    labelled = take(inputs, tables.LABELLED)
+    compared = balance(
+        take(inputs, tables.DRAWS),
+        labelled,
+        baseline=baseline,
+        examples=take(inputs, tables.EXAMPLES),
+        leaks=take(inputs, tables.LEAKS),
+        shares=shares,
+        label_error=errors_found(labelled, Path(audit)) if audit else None,
+    )
+    save(out, tables.BALANCE, compared)
+    told = [folder / NOTES for folder in inputs if (folder / NOTES).is_file()]
+    said = [note for path in told for note in json.loads(path.read_text())]
+    (out / NOTES).write_text(json.dumps(list(dict.fromkeys(said)), indent=2) + "\n")
+
+
+def errors_found(labelled: pl.DataFrame, audit: Path) -> dict[str, float]:
+    """The share of each label's examples that a person called something else."""
+    from codedose.label.audit import audit as compare
+    from codedose.label.hand import read_audit
+
+    classes = compare(labelled, read_audit(audit)).classes
+    known = {label: found.precision.value for label, found in classes.items()}
+    return {label: 1 - value for label, value in known.items() if value is not None}
 
 
 def items_step(
@@ -121,6 +250,7 @@ def tune_step(
     folder = resolve(**backbone)
     tokenizer = load_tokenizer(folder)
     draws = take(inputs, tables.DRAWS).sort("slot")
+    taken_in = None if draws["step"].null_count() else draws["step"].to_list()
     examples = []
     for slot, example_id, messages in draws.select("slot", "example_id", "messages").iter_rows():
         try:
@@ -130,7 +260,7 @@ def tune_step(
     forget_models()
     model = load_model(folder, "float32")
     refuse_short_context(model, settings.max_length)
-    rows = train(model, examples, settings, seed=seed, progress=progress)
+    rows = train(model, examples, settings, seed=seed, progress=progress, taken_in=taken_in)
     save(out, tables.TRAINING, tables.TRAINING.frame([{"cell": cell, **row} for row in rows]))
     cut = [
         {"source": cell, "reference": name, "reason": f"its {CUT[example.cut]} cut off at max_length"}
@@ -218,13 +348,13 @@ def generate_step(
 
 
 def score_step(inputs: list[Path], out: Path, *, progress: Progress, cell: Mapping[str, Any], dose: bool) -> None:
-    """`inputs` hold the cell's items and completions and, where `dose` is asked for, its draw and the labels."""
+    """`inputs` hold the cell's items and completions and, where `dose` is asked for, its draw."""
     from codedose.balance import measured_dose
     from codedose.score import score
 
     measured = None
     if dose:
-        measured = measured_dose(take(inputs, tables.DRAWS), take(inputs, tables.LABELLED))["dose"].item()
+        measured = measured_dose(take(inputs, tables.DRAWS))["dose"].item()
     known = {**cell, "measured_dose": measured}
     save(out, tables.SCORES, score(take(inputs, tables.COMPLETIONS), take(inputs, tables.ITEMS), cell=known))
 

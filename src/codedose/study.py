@@ -38,23 +38,65 @@ class Strict(BaseModel):
 class Source(Strict):
     """One source of conversations."""
 
-    path: str = Field(description="a file, a folder, or builtin:starter; relative to the study file")
+    path: str = Field(
+        description="a file, a folder, dataset_info.json#name, builtin:starter, or a hub dataset id; "
+        "relative to the study file"
+    )
+    revision: str | None = Field(description="for a hub dataset id the 40-digit commit; null for local files")
     licence: str = Field(min_length=1, description="the licence as its source states it, or 'not stated'")
+
+
+class Cleaning(Strict):
+    """What is mended in a conversation, and what keeps one out. Empty ones and broken order always are."""
+
+    chunks: Literal["join", "keep"] = Field(description="ShareGPT chunks <base>_<n>: joined again, or as they are")
+    longest: Count = Field(description="characters; longer conversations are cut at a turn, or between blocks of code")
+    languages: tuple[str, ...] | None = Field(description="ISO 639-1 codes of the languages kept, or null: all")
+    refusals: Literal["drop", "keep"] = Field(description="replies that only refuse, and messages about limits")
+    markup: Literal["mend", "keep"] = Field(description="HTML remnants and markdown escapes outside code")
+    personal_data: Literal["mask", "keep"] = Field(description="e-mail addresses, phone numbers, keys and tokens")
+    near_duplicates: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        description="Jaccard similarity of word 5-grams from which one of two conversations leaves, or null"
+    )
 
 
 class Pool(Strict):
     """Where the conversations come from, and which of them may enter."""
 
     sources: tuple[Source, ...] = Field(min_length=1)
-    longest: Count = Field(description="characters; longer conversations are cut at a turn boundary")
+    clean: Cleaning
+    leaks: Literal["drop", "keep"] = Field(
+        description="conversations that contain benchmark items: left out of every arm, or kept and counted"
+    )
+
+
+class Endpoint(Strict):
+    """An OpenAI-compatible endpoint that labels. Its key comes from the environment (CODEDOSE_LLM_KEY) only."""
+
+    url: str = Field(description="such as http://127.0.0.1:8000/v1")
+    model: str
+    dollars_per_million_in: Annotated[float, Field(ge=0)] = Field(description="price of a million tokens sent")
+    dollars_per_million_out: Annotated[float, Field(ge=0)] = Field(description="price of a million tokens received")
 
 
 class Labelling(Strict):
     """Who says whether an example is coding, math or other."""
 
-    by: Literal["stated", "rules"] = Field(
-        description="stated: the source's own labels; rules: fenced blocks and code-like lines"
+    by: Literal["stated", "rules", "model", "llm"] = Field(
+        description="stated: the source's own labels; rules: code-like text; model: the built-in classifier of "
+        "purpose; llm: a model behind an endpoint"
     )
+    llm: Endpoint | None = Field(description="the endpoint where by is llm, else null")
+    audit: str | None = Field(description="a file of hand labels from 'codedose label --audit', or null")
+
+    @model_validator(mode="after")
+    def says_whom_to_ask(self) -> "Labelling":
+        if (self.by == "llm") != (self.llm is not None):
+            raise ValueError("llm must name the endpoint where by is llm, and be null elsewhere")
+        return self
+
+
+Control = Literal["other_draw", "no_comments", "scrambled_identifiers", "shuffled_lines", "non_code"]
 
 
 class Arm(Strict):
@@ -62,16 +104,33 @@ class Arm(Strict):
 
     name: Name
     share: Unit
+    repeat: dict[Literal["coding", "math", "other"], Annotated[int, Field(ge=2, le=100)]] | None = Field(
+        description="how often each example of a label stands in the arm, such as {coding: 4}; null: once"
+    )
+    control: Control | None = Field(
+        description="a negative control: other examples of the same share (other_draw), its code changed "
+        "(no_comments, scrambled_identifiers, shuffled_lines), or code replaced by other examples of the same "
+        "length (non_code); null for an ordinary arm"
+    )
 
 
 class Mix(Strict):
     """How each arm's training set is drawn from the labelled pool."""
 
-    match_on: Literal["examples"] = Field(description="the unit in which arms are of equal size")
-    budget: Count = Field(description="examples in each arm")
-    math: Annotated[int, Field(ge=0)] = Field(description="of these, math examples: the same in every arm")
+    match_on: Literal["examples", "tokens", "loss_tokens"] = Field(
+        description="the unit in which arms are of equal size"
+    )
+    tokenizer: str | None = Field(description="the backbone whose tokenizer counts tokens; null: none are counted")
+    design: Literal["fixed", "additive"] = Field(
+        description="fixed: coding takes the place of other; additive: coding comes on top, confounded with the budget"
+    )
+    budget: Count = Field(description="size of each arm, in the unit of match_on; additive: without its coding")
+    math: Annotated[int, Field(ge=0)] = Field(description="of these, math: the same in every arm")
+    stratify: tuple[Literal["reply_length", "turns"], ...] = Field(
+        description="what is matched between coding and other beyond the budget; [] for nothing"
+    )
     draws: Repeats = Field(description="independent choices of training examples: the unit of replication")
-    arms: tuple[Arm, ...] = Field(min_length=2)
+    arms: tuple[Arm, ...] = Field(min_length=1)
 
 
 class Prompt(Strict):
@@ -87,7 +146,7 @@ class Tune(Strict):
     method: Literal["full"]
     seeds: Repeats = Field(description="training runs of each backbone, arm and draw")
     epochs: Count
-    examples_per_step: Count
+    step_size: Count = Field(description="what an optimiser step takes in, in the unit of mix.match_on")
     max_length: Count = Field(description="tokens; longer conversations are cut at a turn boundary")
     optimiser: Literal["adamw"]
     learning_rate: Positive
@@ -199,6 +258,8 @@ class Study(Strict):
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 raise ValueError(f"{kind}: {', '.join(repeated)} stands there more than once")
+        if len(arms) < 2:
+            raise ValueError("mix.arms: must have at least 2 entries, not 1")
         for name in (self.analyse.primary.arm, self.analyse.primary.against):
             if name not in arms:
                 raise ValueError(f"analyse.primary: {name!r} is not an arm; the arms are {', '.join(arms)}")
@@ -206,11 +267,17 @@ class Study(Strict):
             raise ValueError("analyse.primary: an arm cannot be compared with itself")
         if self.mix.math >= self.mix.budget:
             raise ValueError("mix.math must leave room for coding and other examples: less than mix.budget")
-        if self.mix.budget % self.tune.examples_per_step:
+        if self.mix.budget % self.tune.step_size:
             raise ValueError(
-                f"mix.budget ({self.mix.budget}) must be a multiple of tune.examples_per_step "
-                f"({self.tune.examples_per_step}), so that all steps are of equal size"
+                f"mix.budget ({self.mix.budget}) must be a multiple of tune.step_size "
+                f"({self.tune.step_size}), so that all steps are of equal size"
             )
+        if self.mix.tokenizer is None and self.mix.match_on != "examples":
+            raise ValueError(f"mix.tokenizer: matching on {self.mix.match_on} needs the backbone that counts")
+        if self.mix.tokenizer not in (None, *(backbone.name for backbone in self.backbones)):
+            raise ValueError(f"mix.tokenizer: {self.mix.tokenizer!r} is not a backbone of this study")
+        if self.mix.design == "additive" and (highest := max(arm.share for arm in self.mix.arms)) == 1:
+            raise ValueError(f"mix.arms: with coding on top no arm can have the share {highest:g}")
         return self
 
 

@@ -1,6 +1,6 @@
 """The tables that flow from stage to stage: their columns, their types, and the check at every door."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ LABELS = ("coding", "math", "other")
 DOMAINS = ("symbolic", "logical", "arithmetic")
 VIEWS = ("overall", "domain", "task")
 UNTUNED = "untuned"
+LARGE_SMD = 0.1  # |SMD| from which two groups are usually called unbalanced (Austin 2009)
+DOSE = ("share_coding", "share", "code_share", "dose", "changed")  # quantities that are meant to differ between arms
 
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
@@ -54,6 +56,38 @@ EXAMPLES = Table(
 
 DROPS = Table("drops", {"source": pl.String, "reference": pl.String, "reason": pl.String})
 
+# What a rule changed in a conversation that stayed: how many places.
+REPAIRS = Table("repairs", {"source": pl.String, "reference": pl.String, "rule": pl.String, "count": pl.Int64})
+
+# One row is a format that was found in a source. records = conversations + joined + unread.
+SOURCES = Table(
+    "sources",
+    {
+        "source": pl.String,
+        "licence": pl.String,
+        "format": pl.String,
+        "records": pl.Int64,
+        "conversations": pl.Int64,
+        "joined": pl.Int64,  # records that were chunks of an earlier one
+        "unread": pl.Int64,
+    },
+)
+
+# One row is an example that contains a benchmark item.
+LEAKS = Table(
+    "leaks",
+    {
+        "example_id": pl.String,
+        "task": pl.String,
+        "item_id": pl.String,
+        "origin": pl.String,
+        "match": pl.String,  # 13-gram, coverage (of 8-grams) or whole (an item shorter than the window)
+        "coverage": pl.Float64,  # share of the item's own 8-grams (whole: 1) found in the example
+    },
+)
+
+EXCLUDED = Table("excluded", {"example_id": pl.String})
+
 LABELLED = Table(
     "labels",
     {
@@ -72,10 +106,15 @@ DRAWS = Table(
         "arm": pl.String,
         "draw": pl.Int64,
         "slot": pl.Int64,
+        "step": pl.Int64,  # under token matching the optimiser step that takes it in, from 0; else null: any
         "example_id": pl.String,
+        "copy": pl.Int64,  # 0; from 1 where the arm repeats an example
         "label": pl.String,
         "messages": MESSAGES,
+        "tokens": pl.Int64,  # by the study's reference tokenizer, as trained
+        "loss_tokens": pl.Int64,
     },
+    frozenset({"step", "tokens", "loss_tokens"}),
 )
 
 BALANCE = Table(
@@ -242,6 +281,18 @@ def read(path: Path, table: Table) -> pl.DataFrame:
         raise DataError(f"{path}: cannot be read as a Parquet file ({problem})") from problem
     except DataError as problem:
         raise DataError(f"{path}: {problem}") from problem
+
+
+def batches(path: Path, table: Table) -> Iterator[pl.DataFrame]:
+    """The checked table in a Parquet file, one row group at a time, for tables that need not fit into memory."""
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield check(pl.DataFrame(file.read_row_group(group)), table)
+    except (FileNotFoundError, OSError, ValueError) as problem:
+        raise DataError(f"{path}: cannot be read as a Parquet file ({problem})") from problem
 
 
 def write(frame: pl.DataFrame, path: Path, table: Table) -> None:

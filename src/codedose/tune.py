@@ -21,16 +21,26 @@ PADDED_TOKENS = 1024  # of a micro-batch, padding included; layout only
 Progress = Callable[[int, int, str], None]
 
 
-def train(model: Any, examples: Sequence[Encoded], how: Tune, *, seed: int, progress: Progress) -> list[dict[str, Any]]:
+def train(
+    model: Any,
+    examples: Sequence[Encoded],
+    how: Tune,
+    *,
+    seed: int,
+    progress: Progress,
+    taken_in: Sequence[int] | None = None,
+) -> list[dict[str, Any]]:
     """Tune `model` in place; one row per optimiser step (tables.TRAINING without its cell).
 
-    `examples` stand in the order of their slots. Raises MachineError when the loss is not a
-    number, naming the step and its slots; DataError when there are too few examples for a step.
+    `examples` stand in the order of their slots; `taken_in` names the step of an epoch that takes each in, where
+    the draw says so (steps of equal tokens), else steps hold `how.step_size` examples. Raises MachineError when
+    the loss is not a number, naming the step and its slots; DataError when examples do not fill the steps.
     """
     import torch
 
     torch.manual_seed(seed_for("tune", seed))
-    steps = list(order(len(examples), how, seed=seed))
+    planned = order(len(examples), how, seed=seed) if taken_in is None else order_of_steps(taken_in, how, seed=seed)
+    steps = list(planned)
     optimiser = torch.optim.AdamW(groups(model, how.weight_decay), lr=how.learning_rate, betas=how.betas, fused=True)
     model.train()
     rows = []
@@ -73,12 +83,22 @@ def refuse_short_context(model: Any, max_length: int) -> None:
 
 def order(count: int, how: Tune, *, seed: int) -> Iterator[list[int]]:
     """The slots of each step: every epoch a fresh order, the same for all arms and draws of a seed."""
-    if count % how.examples_per_step:
-        raise DataError(f"{count} examples do not fill steps of {how.examples_per_step}")
+    if count % how.step_size:
+        raise DataError(f"{count} examples do not fill steps of {how.step_size}")
     for epoch in range(how.epochs):
         shuffled = np.random.default_rng(seed_for("order", seed, epoch)).permutation(count).tolist()
-        for start in range(0, count, how.examples_per_step):
-            yield shuffled[start : start + how.examples_per_step]
+        for start in range(0, count, how.step_size):
+            yield shuffled[start : start + how.step_size]
+
+
+def order_of_steps(taken_in: Sequence[int], how: Tune, *, seed: int) -> Iterator[list[int]]:
+    """The slots of each step where the draw names its steps: every epoch the same steps in a fresh order."""
+    slots: dict[int, list[int]] = {step: [] for step in sorted(set(taken_in))}
+    for slot, step in enumerate(taken_in):
+        slots[step].append(slot)
+    for epoch in range(how.epochs):
+        for place in np.random.default_rng(seed_for("order", seed, epoch)).permutation(len(slots)).tolist():
+            yield list(slots.values())[place]
 
 
 def schedule(step: int, steps: int, how: Tune) -> float:

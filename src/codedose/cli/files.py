@@ -1,4 +1,4 @@
-"""The stages one by one, on plain files: pool, label, mix, items, tune, generate, score, analyse.
+"""The later stages one by one, on plain files: items, tune, generate, score, analyse.
 
 Training and asking take their settings from a study file. What the other stages need is said on the
 command line; where an option has a default, the help says it.
@@ -10,94 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codedose.cli.show import AsJson, Out, say, say_progress
 from codedose.errors import DataError, StudyError
 
 if TYPE_CHECKING:
     import polars as pl
 
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
-Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="where to write")]
 ForStudy = Annotated[Path, typer.Option("--study", metavar="STUDY", help="the study file with the settings")]
-
-
-def pool(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="files, or builtin:starter")],
-    out: Out,
-    licence: Annotated[str, typer.Option(help="the licence of the sources, as they state it")] = "not stated",
-    longest: Annotated[int, typer.Option(help="characters; longer conversations are cut at a turn")] = 100_000,
-    json: AsJson = False,
-) -> None:
-    """Sources -> examples.parquet and drops.parquet: conversations read, cleaned, each once."""
-    from codedose import tables
-    from codedose.pool.clean import pool as pooled
-    from codedose.study import Source
-
-    examples, drops = pooled([Source(path=source, licence=licence) for source in sources], longest=longest)
-    out.mkdir(parents=True, exist_ok=True)
-    tables.write(examples, out / "examples.parquet", tables.EXAMPLES)
-    tables.write(drops, out / "drops.parquet", tables.DROPS)
-    reasons = drops.group_by("reason").len().sort("len", "reason", descending=[True, False]).rows()
-    told = {"read": len(examples) + len(drops), "kept": len(examples), "dropped": dict(reasons)}
-    say(told, json, [("conversations read", told["read"]), ("kept", told["kept"]), *reasons])
-
-
-def label(
-    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="examples.parquet")],
-    by: Annotated[str, typer.Option(help="stated or rules")],
-    out: Out,
-    json: AsJson = False,
-) -> None:
-    """Examples -> labels: coding, math or other, and the share of code characters."""
-    from codedose import tables
-    from codedose.label import label as labelled
-
-    if by not in ("stated", "rules"):
-        raise StudyError(f"--by {by}: labels are given by 'stated' or 'rules'")
-    frame = labelled(tables.read(examples, tables.EXAMPLES), by=by)  # type: ignore[arg-type]
-    tables.write(frame, out, tables.LABELLED)
-    counts = frame.group_by("label").len().sort("label").rows()
-    say({"labels": dict(counts), "out": str(out)}, json, counts)
-
-
-def mix(
-    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="examples.parquet")],
-    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="labels.parquet")],
-    arm: Annotated[list[str], typer.Option(help="NAME=SHARE, once an arm; the first is the baseline")],
-    budget: Annotated[int, typer.Option(min=1, help="examples in each arm")],
-    math: Annotated[int, typer.Option(min=0, help="of these, math examples")],
-    draws: Annotated[int, typer.Option(min=1, help="independent draws")],
-    out: Out,
-    json: AsJson = False,
-) -> None:
-    """Examples and labels -> draws.parquet and balance.parquet: the arms, and what differs between them."""
-    import polars as pl
-
-    from codedose import tables
-    from codedose.balance import balance
-    from codedose.mix import draw
-
-    arms = dict(named_share(text) for text in arm)
-    labelled = tables.read(labels, tables.LABELLED)
-    together = tables.read(examples, tables.EXAMPLES).join(labelled.select("example_id", "label"), on="example_id")
-    drawn = pl.concat([draw(together, arms=arms, budget=budget, math=math, draw=number) for number in range(draws)])
-    compared = balance(drawn, labelled, baseline=next(iter(arms)))
-    out.mkdir(parents=True, exist_ok=True)
-    tables.write(drawn, out / "draws.parquet", tables.DRAWS)
-    tables.write(compared, out / "balance.parquet", tables.BALANCE)
-    rows = compared.group_by("arm", "quantity", maintain_order=True).agg(pl.col("mean", "smd").mean()).rows()
-    say(compared.to_dicts(), json, rows, ("arm", "quantity", "mean", "SMD"))
-
-
-def named_share(text: str) -> tuple[str, float]:
-    """`NAME=SHARE` as a pair; StudyError that shows the form."""
-    name, _, share = text.rpartition("=")
-    try:
-        number = float(share)
-    except ValueError:
-        number = -1
-    if not name or not 0 <= number <= 1:
-        raise StudyError(f"--arm {text}: is not NAME=SHARE with a share between 0 and 1, such as --arm Code=1")
-    return name, number
 
 
 def items(
@@ -305,21 +224,4 @@ def analyse(
     say(found.to_dicts(), json, shown.select(columns).rows(), columns)
 
 
-def say(value: object, json: bool, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ("", "count")) -> None:
-    """Print a result as JSON or as a table."""
-    from codedose.cli.show import as_json, as_table
-
-    if json:
-        as_json(value)
-    else:
-        as_table("", columns, rows)
-
-
-def say_progress(done: int, of: int, note: str) -> None:
-    """One line a step on standard error, so that standard output stays clean."""
-    import sys
-
-    print(f"{done}/{of} {note}", file=sys.stderr, flush=True)
-
-
-COMMANDS: tuple[Any, ...] = (pool, label, mix, items, tune, generate, score, analyse)
+COMMANDS: tuple[Any, ...] = (items, tune, generate, score, analyse)

@@ -24,6 +24,10 @@ ASSUMED = {"accuracy": 0.5, "draw_sd": 1.0, "run_sd": 1.0}
 
 
 LARGE_GPU = 80e9  # bytes
+PENDING = (
+    "which examples are excluded is known once the leak search has run; what was trained before on the same "
+    "examples will then not be trained again"
+)
 
 
 def describe(planner: Planner, root: Path) -> dict[str, Any]:
@@ -46,6 +50,7 @@ def describe(planner: Planner, root: Path) -> dict[str, Any]:
             }
             for kind in VERSIONS
         },
+        "pending": PENDING if planner.is_pending else None,
         "why": [{"step": step.folder, "why": why(root, step)} for step in left],
         "cost": asdict(cost(study)),
         "smallest_effect": detectable(planner),
@@ -136,6 +141,8 @@ def tell(described: Mapping[str, Any], *, as_json: bool) -> None:
         print(f"{count} steps would run: {plain(reason)}")
     if not reasons:
         print("nothing would run: every step is done")
+    if described["pending"]:
+        print(f"pending: {described['pending']}")
     if described["missing"]:
         print("\nmissing on this machine:")
         for sentence in described["missing"]:

@@ -4,11 +4,16 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from codedose.runner.schedule import Failure, Teller
 from codedose.runner.step import Step
 
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="where to write")]
 ENOUGH = 0.03  # of the expected work, before the time left is told
 
 
@@ -36,6 +41,19 @@ def as_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]
     for row in rows:
         table.add_row(*(Text(short(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def say(value: object, json: bool, rows: Sequence[Sequence[Any]], columns: Sequence[str] = ("", "count")) -> None:
+    """Print a result as JSON or as a table."""
+    if json:
+        as_json(value)
+    else:
+        as_table("", columns, rows)
+
+
+def say_progress(done: int, of: int, note: str) -> None:
+    """One line a step on standard error, so that standard output stays clean."""
+    print(f"{done}/{of} {note}", file=sys.stderr, flush=True)
 
 
 def short(cell: object) -> str:

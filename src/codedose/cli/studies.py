@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codedose.cli.show import AsJson
 from codedose.errors import CodedoseError, StudyError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study file (YAML)")]
 StorePath = Annotated[Path | None, typer.Option("--store", metavar="PATH", help="the store; default: beside the study")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Cores = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; default: all")]
 Gpus = Annotated[int | None, typer.Option(min=0, help="GPUs to use; default: all")]
 
@@ -50,8 +50,8 @@ def plan(
     """The dry run: cells, steps and why they would run, cost, power, and what is missing here."""
     from codedose.cli.planned import describe, tell
 
-    planner = planner_of(study, cores, gpus)
-    described = describe(planner, root_of(study, store))
+    root = root_of(study, store)
+    described = describe(planner_of(study, root, cores, gpus), root)
     tell(described, as_json=json)
 
 
@@ -59,14 +59,18 @@ def run(
     study: StudyFile, store: StorePath = None, cores: Cores = None, gpus: Gpus = None, json: AsJson = False
 ) -> None:
     """Run a study, or go on with it: what is done is never done again."""
+    from functools import partial
+
     from codedose.cli.ran import conclude, make_ready
     from codedose.cli.show import Bars, Lines
+    from codedose.plan import settled
     from codedose.runner.children import Children
-    from codedose.runner.schedule import Slots
+    from codedose.runner.schedule import Outcome, Slots
     from codedose.runner.schedule import run as perform
     from codedose.runner.store import locked, remember
 
-    planner, root = planner_of(study, cores, gpus), root_of(study, store)
+    root = root_of(study, store)
+    planner = planner_of(study, root, cores, gpus)
     make_ready(planner, study)
     teller = Bars() if sys.stdout.isatty() and not json else Lines()
     if json:
@@ -76,11 +80,16 @@ def run(
         remember(root, planner.study.name, planner.steps)
         try:
             with Children(planner.gpus) as engine:
-                outcome: Outcome = perform(root, planner.steps, slots=slots, submit=engine.submit, tell=teller)
+                do = partial(perform, root, slots=slots, submit=engine.submit, tell=teller)
+                outcome = do(planner.search) if planner.is_pending else Outcome()
+                planner = settled(planner, root)
+                if not planner.is_pending:
+                    remember(root, planner.study.name, planner.steps)
+                    outcome.add(do(planner.steps))
                 whole, planner = planner.steps, without_failed(planner, outcome)
                 if planner.without and planner.has_cells:
                     remember(root, planner.study.name, [*whole, *planner.steps])
-                    outcome.add(perform(root, planner.steps, slots=slots, submit=engine.submit, tell=teller))
+                    outcome.add(do(planner.steps))
         finally:
             if isinstance(teller, Bars):
                 teller.close()
@@ -102,7 +111,8 @@ def status(study: StudyFile, store: StorePath = None, json: AsJson = False) -> N
     from codedose.runner.schedule import to_run
     from codedose.runner.store import is_done
 
-    planner, root = planner_of(study, None, None), root_of(study, store)
+    root = root_of(study, store)
+    planner = planner_of(study, root)
     left = {step.key for step in to_run(root, planner.steps)}
     kinds = list(dict.fromkeys(step.kind for step in planner.steps))
     rows = [
@@ -136,7 +146,8 @@ def report(study: StudyFile, store: StorePath = None, json: AsJson = False) -> N
     from codedose.runner.schedule import run as perform
     from codedose.runner.store import locked
 
-    planner, root = planner_of(study, None, None), root_of(study, store)
+    root = root_of(study, store)
+    planner = planner_of(study, root)
     left = [step for step in to_run(root, planner.steps) if step.kind not in ("analyse", "report")]
     if left:
         raise StudyError(
@@ -157,7 +168,8 @@ def gc(
     from codedose.cli.show import as_json
     from codedose.runner.store import forget, locked, remember, unreached
 
-    planner, root = planner_of(study, None, None), root_of(study, store)
+    root = root_of(study, store)
+    planner = planner_of(study, root)
     if not root.is_dir():
         raise StudyError(f"{root}: there is no store; nothing has been run yet")
     with locked(root):
@@ -208,9 +220,9 @@ def doctor(json: AsJson = False) -> None:
     raise typer.Exit(examine(as_json_=json))
 
 
-def planner_of(study: Path, cores: int | None, gpus: int | None) -> "Planner":
-    """The plan of a study file for this machine."""
-    from codedose.plan import Planner
+def planner_of(study: Path, root: Path, cores: int | None = None, gpus: int | None = None) -> "Planner":
+    """The plan of a study file for this machine, as far as the store `root` lets it be known."""
+    from codedose.plan import Planner, settled
     from codedose.study import load
 
     gpus = count_gpus() if gpus is None else gpus
@@ -219,7 +231,7 @@ def planner_of(study: Path, cores: int | None, gpus: int | None) -> "Planner":
         planner.steps  # noqa: B018 - a task or backbone that cannot be is told before a store is touched
     except CodedoseError as problem:
         raise type(problem)(f"{study}: {problem}") from None
-    return planner
+    return settled(planner, root)
 
 
 def root_of(study: Path, store: Path | None) -> Path:

@@ -1,114 +1,147 @@
 """Conversations as they were found -> conversations fit to learn from, and a reason for each that is not.
 
-Each rule is a pure function on the turns of one conversation; `apply_rules` is their order.
+Each rule is a pure function on the turns of one conversation, or on one text of it; `apply_rules` is their
+order. What a rule changes is counted under the rule's name.
 """
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import polars as pl
+from codedose.code.fences import stretches
+from codedose.pool.language import language_of
+from codedose.pool.markup import mend_markup
+from codedose.pool.order import in_order
+from codedose.pool.personal import mask
+from codedose.pool.refusals import is_service_message, only_refuses
+from codedose.pool.shapes import Message
+from codedose.study import Cleaning
 
-from codedose import tables
-from codedose.errors import DataError
-from codedose.pool import starter
-from codedose.pool.read import Message, measured, read
-from codedose.study import Source
+ONE_SIDED = "empty or one-sided: no request with a reply"
+REFUSED = "its first reply only refuses"
+FAILED = "its first reply is an error or limit message of the service"
+TOO_LONG = "its first exchange is longer than the longest allowed, and cannot be cut outside code"
+OTHER_LANGUAGE = "in a language that is not kept"
+UNSETTLED = "built so that each cleaning would change it again"
 
-DUPLICATE = "exact duplicate of another conversation"
+CUT_EXCHANGES = "turns left out: cut at the length allowed"
+CUT_REPLY = "replies cut between blocks"
+
+PASSES = 4
+BOUNDARY = re.compile(r"\n[ \t]*+\n")
 
 
-def pool(sources: Sequence[Source], *, longest: int, folder: Path = Path()) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The pool (tables.EXAMPLES, by example_id, each once) and what left it (tables.DROPS).
+@dataclass(frozen=True)
+class Cleaned:
+    """What the rules leave of a conversation: its messages, or none and the `reason` in plain words.
 
-    `folder` is where relative paths start. Rows in = examples + drops; the order of the sources and of
-    their records changes nothing but positions. Raises DataError when a source cannot be read, or
-    nothing is left.
+    `repairs` says how many places each rule changed; `lang` is the language of the prose (ISO 639-1, or the
+    model's own three letters where that has no code), None where there is too little of it.
     """
-    found, unread = zip(*(read(place(s, folder), licence=s.licence, name=s.path) for s in sources), strict=True)
-    kept, unfit = clean(pl.concat(found), longest=longest)
-    examples, repeated = first_of_each(kept)
-    drops = pl.concat([*unread, unfit, repeated])
-    if examples.is_empty():
-        raise DataError(f"the pool is empty: {reasons(drops)}; add a source, or raise pool.longest")
-    return examples.sort("example_id"), drops.sort(drops.columns)
+
+    messages: list[Message]
+    reason: str
+    repairs: Mapping[str, int]
+    lang: str | None
 
 
-def place(source: Source, folder: Path) -> str | Path:
-    return source.path if source.path == starter.NAME else folder / source.path
-
-
-def reasons(drops: pl.DataFrame) -> str:
-    """How many conversations left for which reason, the most frequent first."""
-    counts = drops.group_by("reason").len().sort(pl.col("len"), "reason", descending=[True, False])
-    return "; ".join(f"{count} {reason}" for reason, count in counts.head(8).iter_rows())
-
-
-def clean(examples: pl.DataFrame, *, longest: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The examples after every rule (tables.EXAMPLES), measured anew, and those that a rule took out (tables.DROPS)."""
-    kept, dropped = [], []
-    for row in examples.iter_rows(named=True):
-        messages, reason = apply_rules(row["messages"], longest=longest)
+def apply_rules(messages: Sequence[Message], rules: Cleaning) -> Cleaned:
+    """A conversation after every rule that `rules` names. Cleaning what it leaves again changes nothing."""
+    left, repairs = list(messages), Counter[str]()
+    sound: set[str] = set()
+    for _ in range(PASSES):
+        left, reason, changed = clean_once(left, rules, sound)
+        repairs += changed
         if reason:
-            dropped.append({"source": row["source"], "reference": row["conversation_id"], "reason": reason})
-        else:
-            kept.append(row | measured(messages))
-    return tables.EXAMPLES.frame(kept), tables.DROPS.frame(dropped)
+            return Cleaned([], reason, {}, None)
+        if not changed:
+            return finished(left, rules, repairs)
+    return Cleaned([], UNSETTLED, {}, None)
 
 
-def apply_rules(messages: Sequence[Message], *, longest: int) -> tuple[list[Message], str]:
-    """What the rules leave of a conversation, or nothing and the reason in plain words."""
-    left = until_last_reply(from_first_request(until_first_empty(messages)))
-    if not has_both_sides(left):
-        return [], "empty or one-sided: no request with a reply"
-    if not alternates(left):
-        return [], "user and assistant do not take turns"
-    left = cut_to(left, longest)
+def finished(messages: list[Message], rules: Cleaning, repairs: "Counter[str]") -> Cleaned:
+    """The conversation with its language, unless that is not one of those kept; where nobody can say, it is kept."""
+    lang = language_of([message["content"] for message in messages])
+    if rules.languages is not None and lang is not None and lang not in rules.languages:
+        return Cleaned([], OTHER_LANGUAGE, {}, None)
+    return Cleaned(messages, "", dict(repairs), lang)
+
+
+def clean_once(
+    messages: Sequence[Message], rules: Cleaning, sound: set[str]
+) -> tuple[list[Message], str, "Counter[str]"]:
+    """Every rule once. `sound` gathers the texts in which there is nothing to mend, to be spared the next time."""
+    left, counts = in_order(messages)
+    left, mended = mend(left, rules, sound)
+    if mended:
+        left, ordered = in_order(left)
+        counts += mended + ordered
     if not left:
-        return [], f"its first exchange is longer than {longest:,} characters"
-    return left, ""
+        return [], ONE_SIDED, counts
+    if rules.refusals == "drop":
+        left, reason, cut = until_no_reply(left)
+        counts += cut
+        if reason:
+            return [], reason, counts
+    left, cut = cut_to(left, rules.longest)
+    return left, "" if left else TOO_LONG, counts + cut
 
 
-def until_first_empty(messages: Iterable[Message]) -> list[Message]:
-    """The turns before the first empty one, since what follows answers something that is not there.
+# ---- texts
 
-    An empty system message is only left out.
-    """
-    left = []
+
+def mend(messages: Sequence[Message], rules: Cleaning, sound: set[str]) -> tuple[list[Message], "Counter[str]"]:
+    """Every text without what a page left in it, and with personal data masked, as far as `rules` say."""
+    left, counts = [], Counter[str]()
     for message in messages:
-        if message["content"].strip():
-            left.append(message)
-        elif message["role"] != "system":
-            break
-    return left
+        if message["content"] not in sound:
+            text, changed = mend_text(message["content"], rules)
+            if changed:
+                counts.update(changed)
+                message = {"role": message["role"], "content": text}
+            else:
+                sound.add(text)
+        left.append(message)
+    return left, counts
 
 
-def has_both_sides(messages: Iterable[Message]) -> bool:
-    """Whether somebody asks and somebody replies."""
-    return {"user", "assistant"} <= {message["role"] for message in messages}
+def mend_text(text: str, rules: Cleaning) -> tuple[str, Mapping[str, int]]:
+    counts: Mapping[str, int] = {}
+    if rules.markup == "mend":
+        text, counts = mend_markup(text)
+    if rules.personal_data == "mask":
+        text, masked = mask(text)
+        counts = {**counts, **masked}
+    return text, counts
 
 
-def from_first_request(messages: Sequence[Message]) -> list[Message]:
-    """The system message, if there is one, and everything from the first request on: leading replies answer nothing."""
-    system = [message for message in messages[:1] if message["role"] == "system"]
-    turns = messages[len(system) :]
-    start = next((n for n, message in enumerate(turns) if message["role"] != "assistant"), len(turns))
-    return [*system, *turns[start:]]
+# ---- replies that are none
 
 
-def until_last_reply(messages: Sequence[Message]) -> list[Message]:
-    """Without the requests at the end that nobody answered."""
-    end = max((n for n, message in enumerate(messages, 1) if message["role"] == "assistant"), default=0)
-    return list(messages[:end])
+def until_no_reply(messages: Sequence[Message]) -> tuple[list[Message], str, "Counter[str]"]:
+    """The exchanges before the first reply that refuses or is the service's, or the reason when that is the first."""
+    for number, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        failed = is_service_message(message["content"])
+        if failed or only_refuses(message["content"]):
+            before = list(messages[: number - 1])
+            if not any(earlier["role"] == "assistant" for earlier in before):
+                return [], FAILED if failed else REFUSED, Counter()
+            name = "an error or limit message" if failed else "a refusal"
+            return before, "", Counter({f"turns left out: from {name} on": len(messages) - len(before)})
+    return list(messages), "", Counter()
 
 
-def alternates(messages: Sequence[Message]) -> bool:
-    """Whether user and assistant take turns, the user first, after at most one system message."""
-    turns = messages[messages[0]["role"] == "system" :]
-    return all(turn["role"] == ("user", "assistant")[n % 2] for n, turn in enumerate(turns))
+# ---- length
 
 
-def cut_to(messages: Sequence[Message], longest: int) -> list[Message]:
-    """The longest run of whole exchanges from the start that has at most `longest` characters."""
+def cut_to(messages: Sequence[Message], longest: int) -> tuple[list[Message], "Counter[str]"]:
+    """At most `longest` characters: whole exchanges from the start, or of the first one the blocks that fit.
+
+    Nothing is left when the first request is too long, or its reply cannot be cut outside code.
+    """
     total, end = 0, 0
     for number, message in enumerate(messages, 1):
         total += len(message["content"])
@@ -116,20 +149,40 @@ def cut_to(messages: Sequence[Message], longest: int) -> list[Message]:
             break
         if message["role"] == "assistant":
             end = number
-    return list(messages[:end])
+    if end == len(messages):
+        return list(messages), Counter()
+    if end:
+        return list(messages[:end]), Counter({CUT_EXCHANGES: len(messages) - end})
+    first = next(number for number, message in enumerate(messages) if message["role"] == "assistant")
+    reply = cut_text(messages[first]["content"], longest - sum(len(message["content"]) for message in messages[:first]))
+    if not reply:
+        return [], Counter()
+    later = len(messages) - first - 1
+    left = [*messages[:first], {"role": "assistant", "content": reply}]
+    return left, Counter({CUT_REPLY: 1} | ({CUT_EXCHANGES: later} if later else {}))
 
 
-def first_of_each(examples: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """One row per example_id (tables.EXAMPLES), and the others (tables.DROPS).
+def cut_text(text: str, longest: int) -> str:
+    """The paragraphs and whole code blocks from the start of `text` that have at most `longest` characters.
 
-    A row that states its label goes before one that does not; then the text itself, source and id decide,
-    so that the row that stays does not depend on the order of the input.
+    A paragraph that announces what would be missing (it ends with a colon) is not the last one.
     """
-    text = pl.col("messages").list.eval(pl.element().struct.field("content")).list.join("\n")
-    order = [pl.col("stated_label"), text, pl.col("source"), pl.col("conversation_id"), pl.col("position")]
-    line = examples.sort(pl.col("example_id"), *order, nulls_last=True)
-    first = line["example_id"].is_first_distinct()
-    repeated = line.filter(~first).select(
-        "source", pl.col("conversation_id").alias("reference"), pl.lit(DUPLICATE).alias("reason")
-    )
-    return tables.check(line.filter(first), tables.EXAMPLES), tables.check(repeated, tables.DROPS)
+    ends = [end for end in boundaries(text) if end <= longest]
+    for end in reversed(ends):
+        left = text[:end].rstrip()
+        if left and not left.endswith(":"):
+            return left
+    return ""
+
+
+def boundaries(text: str) -> list[int]:
+    """Where a block of `text` ends outside fenced code: at empty lines, and before and after fenced blocks."""
+    ends = []
+    for stretch in stretches(text):
+        if stretch.fenced:
+            continue
+        part = text[stretch.start : stretch.end]
+        if stretch.start:
+            ends.append(stretch.start + (part.find("\n") + 1 or len(part)))  # the line of the closing fence
+        ends += [stretch.start + found.start() for found in BOUNDARY.finditer(part)]
+    return sorted(ends)

@@ -1,186 +1,148 @@
-"""Records in the shapes people share conversations in -> one row a conversation, and what could not be read.
+"""Sources -> readings: each record of a source as a conversation, as joined into one, or with the reason why not.
 
-ShareGPT, OpenAI messages and Alpaca records flow in. Every record ends in `examples` or, with a
-reason, in `drops`; DataError is for files that hold nothing to read.
+A stream from end to end: memory holds a record, a block of its file, and the conversation being joined.
 """
 
 import hashlib
-import json
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import polars as pl
 
 from codedose import tables
 from codedose.errors import DataError
-from codedose.pool import starter
-from codedose.pool.records import Record, files_at, records
-
-Message = dict[str, str]
-
-ROLES = {
-    "system": "system",
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "chatgpt": "assistant",
-    "bing": "assistant",
-    "bard": "assistant",
-}
-SHAPES = (
-    "a record is {conversations: [{from, value}]} (ShareGPT), {messages: [{role, content}]} (OpenAI) "
-    "or {instruction, input, output} (Alpaca)"
-)
+from codedose.pool.catalogue import Catalogue, look_up
+from codedose.pool.columnar import kind_of, rows_of
+from codedose.pool.join import Run, split_id
+from codedose.pool.layout import Layout
+from codedose.pool.records import Record, json_records
+from codedose.pool.shapes import COLUMNS, SHAPES, detect, id_of, turns_of
+from codedose.pool.shapes import Message as Message
+from codedose.pool.unpack import first_bytes, open_text
+from codedose.study import Source
 
 
 @dataclass(frozen=True)
 class Reading:
     """What was read of a record: its turns, or the reason why there are none."""
 
-    reference: str
+    source: str  # as the user wrote it
+    licence: str
+    reference: str  # the record's own id (the base id after joining), or its place in the source
+    position: int  # of the (first) record, from 0, counting on through the source's files
+    format: str  # as it was detected, such as "ShareGPT, JSON array, gz"
     messages: list[Message]
-    label: str | None
+    label: str | None  # the source's own class, where it is one of ours
     problem: str
+    joined: int = 0  # how many further records were joined into this one
 
 
-def read(path: str | Path, *, licence: str, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The conversations of one source (tables.EXAMPLES), and the records that are none (tables.DROPS).
+def read(source: Source, *, folder: Path, join: bool) -> Iterator[Reading]:
+    """Every record of a source, in its order: records = readings + what they say was joined.
 
-    `path` is a file, a folder of files, or builtin:starter; positions count on through a folder's
-    files. Raises DataError that names the file, the place and the mend when a file is missing,
-    empty, damaged, or holds no conversation at all.
+    `folder` is where relative paths start; with `join` the chunks of ShareGPT's conversations are put
+    together (see join.py). Raises DataError that names the file, the place and the mend when a file is
+    missing, absurd, or holds no conversation at all; StudyError and MachineError as `look_up` does.
     """
-    files = starter.files() if str(path) == starter.NAME else files_at(Path(path))
-    readings = [reading for file in files for reading in read_file(file)]
-    examples = [
-        {"conversation_id": reading.reference, "source": name, "licence": licence, "position": position}
-        | measured(reading.messages)
-        | {"lang": None, "stated_label": reading.label}
-        for position, reading in enumerate(readings)
-        if not reading.problem
-    ]
-    drops = [{"source": name, "reference": r.reference, "reason": r.problem} for r in readings if r.problem]
-    return tables.EXAMPLES.frame(examples), tables.DROPS.frame(drops)
+    found = look_up(source, folder=folder)
+    readings = read_all(source, found)
+    return joined(readings) if join else readings
 
 
-def read_file(file: Path) -> list[Reading]:
-    """Every record of one file, in its order. Raises DataError when none of them is a conversation."""
-    readings = [read_record(record) for record in records(file)]
-    if not readings:
-        raise DataError(f"{file}: is empty; {SHAPES}")
-    if all(reading.problem for reading in readings):
-        first = readings[0]
-        raise DataError(
-            f"{file}: none of its {len(readings)} records can be read as a conversation; "
-            f"the first ({first.reference}): {first.problem}; {SHAPES}"
-        )
-    return readings
+def read_all(source: Source, found: Catalogue) -> Iterator[Reading]:
+    """The readings of the files of a source, one by one."""
+    position = 0
+    for name, file in found.files:
+        first, problem, whole = position, "", 0
+        for reading in read_file(source, file, found.layout, position):
+            position += 1
+            whole += not reading.problem
+            problem = problem or f"({reading.reference}): {reading.problem}"
+            is_place = reading.reference.startswith(("line ", "record ")) and len(found.files) > 1
+            yield replace(reading, reference=f"{name}, {reading.reference}") if is_place else reading
+        if position == first and not file_has_columns(file):
+            raise DataError(f"{file}: is empty; {SHAPES}")
+        if position > first and not whole:
+            records = f"its {position - first} records" if position > first + 1 else "its records"
+            raise DataError(f"{file}: none of {records} can be read as a conversation; the first {problem}; {SHAPES}")
+    if not position:
+        raise DataError(f"{source.path}: holds no record; {SHAPES}")
 
 
-def read_record(record: Record) -> Reading:
-    messages, problem = messages_of(record)
-    return Reading(id_of(record.value) or record.place, messages, label_of(record.value), problem)
+def file_has_columns(file: Path) -> bool:
+    """Whether an empty file is at least a whole table: data sets in many files may hold some without rows."""
+    return bool(kind_of(first_bytes(file)))
 
 
-def detect(record: object) -> str | None:
-    """The shape of a record: sharegpt, openai or alpaca; None when it has none of them."""
-    if not isinstance(record, Mapping):
-        return None
-    if any(isinstance(record.get(key), list) for key in ("conversations", "items")):
-        return "sharegpt"
-    if isinstance(record.get("messages"), list):
-        return "openai"
-    if "instruction" in record and ("output" in record or "response" in record):
-        return "alpaca"
-    return None
+def read_file(source: Source, file: Path, layout: Layout | None, position: int) -> Iterator[Reading]:
+    """The readings of one file, the first of them at `position` of its source."""
+    kind = kind_of(first_bytes(file))
+    if kind:
+        container, packing = kind, ""
+        records = rows_of(file, kind, layout.names if layout else COLUMNS)
+    else:
+        text = open_text(file)
+        packing = text.packing
+        container, records = json_records(text)
+    for number, record in enumerate(records, position):
+        yield read_record(source, record, layout, number, [container, packing])
 
 
-def messages_of(record: Record) -> tuple[list[Message], str]:
-    """The turns of a record with the roles system, user, assistant; or the reason why they cannot be had."""
-    if record.problem:
-        return [], record.problem
-    shape, value = detect(record.value), record.value
-    if shape is None or not isinstance(value, Mapping):
-        return [], f"is in no known shape ({outline(value)})"
-    if shape == "alpaca":
-        return alpaca_turns(value)
-    turns = next(value[key] for key in ("conversations", "items", "messages") if isinstance(value.get(key), list))
-    return chat_turns(turns)
-
-
-def outline(value: object) -> str:
-    """What stands in a record of unknown shape, in few words and ASCII only."""
-    if isinstance(value, Mapping):
-        return f"its keys: {', '.join(ascii(key)[1:-1] for key in list(value)[:6])}"[:120]
-    return f"it is a {type(value).__name__}"
-
-
-def chat_turns(turns: Sequence[object]) -> tuple[list[Message], str]:
-    """Turns given as {from, value} or {role, content}."""
-    messages = []
-    for turn in turns:
-        if not isinstance(turn, Mapping):
-            return [], "a turn is not a mapping of role and text"
-        role = turn.get("from") or turn.get("role")
-        if not isinstance(role, str) or role.lower() not in ROLES:
-            return [], f"a turn has the role {ascii(role)[:40]}"
-        content = text_of(turn["value"] if turn.get("value") is not None else turn.get("content"))
-        if content is None:
-            return [], "a turn is not text"
-        messages.append({"role": ROLES[role.lower()], "content": content})
-    return messages, ""
-
-
-def alpaca_turns(record: Mapping[str, object]) -> tuple[list[Message], str]:
-    """Instruction and input as the request, after the system message and the turns of the history."""
-    history = record.get("history") or []
-    if not isinstance(history, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in history):
-        return [], "its history is not a list of pairs"
-    request = [text_of(record["instruction"]), text_of(record.get("input") or "")]
-    asked = None if None in request else "\n\n".join(part for part in request if part)
-    replied = text_of(record["output"] if "output" in record else record["response"])
-    said = [*(text for pair in history for text in map(text_of, pair)), asked, replied]
-    system = text_of(record.get("system") or "")
-    texts = [text for text in said if text is not None]
-    if system is None or len(texts) < len(said):
-        return [], "a turn is not text"
-    opening = [{"role": "system", "content": system}] if system else []
-    return opening + [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)], ""
-
-
-def text_of(value: object) -> str | None:
-    """Text, also when given as a list of text parts; None when it is something else."""
-    if isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
-        parts = [part.get("text") for part in value]
-        return "\n".join(parts) if all(map(is_text, parts)) else None
-    return value if isinstance(value, str) and is_text(value) else None
-
-
-def is_text(value: object) -> bool:
-    """Whether `value` is a string that can be written as UTF-8: no halves of surrogate pairs, no broken bytes."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def id_of(record: object) -> str | None:
-    """The name that the source itself gives to a record, if it gives one."""
-    value = record.get("id") if isinstance(record, Mapping) else None
-    value = str(value) if isinstance(value, int) else value
-    return value[:200] if isinstance(value, str) and value.strip() and is_text(value) else None
+def read_record(
+    source: Source, record: Record, layout: Layout | None, position: int, container: Sequence[str]
+) -> Reading:
+    """What a record says, known by its shape or, where there is one, by its layout."""
+    value = layout.rearranged(record.value) if layout else record.value
+    messages, problem = ([], record.problem) if record.problem else turns_of(value)
+    shape = "" if record.problem else detect(value) or "no known shape"
+    return Reading(
+        source=source.path,
+        licence=source.licence,
+        reference=id_of(value) or record.place,
+        position=position,
+        format=", ".join(filter(None, [shape, *container])),
+        messages=messages,
+        label=label_of(value),
+        problem=problem,
+    )
 
 
 def label_of(record: object) -> str | None:
     """The class that the source itself gives to a record, where it is one of ours."""
-    label = record.get("label") if isinstance(record, Mapping) else None
+    label = record.get("label") if isinstance(record, dict) else None
     return label if isinstance(label, str) and label in tables.LABELS else None
+
+
+def joined(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """The readings, with chunks of one conversation put together; what is not ShareGPT or has a problem stays."""
+    run, first = None, None
+    for reading in readings:
+        chunk = split_id(reading.reference) if is_chunk(reading) else None
+        if run and first and chunk and alike(first, reading) and run.goes_on_with(*chunk, reading.messages):
+            run.add(chunk[1], reading.messages)
+            continue
+        if run and first:
+            yield told(first, run)
+        run, first = (Run(*chunk, list(reading.messages)), reading) if chunk else (None, None)
+        if not chunk:
+            yield reading
+    if run and first:
+        yield told(first, run)
+
+
+def is_chunk(reading: Reading) -> bool:
+    return not reading.problem and reading.format.startswith("ShareGPT")
+
+
+def alike(one: Reading, other: Reading) -> bool:
+    return (one.format, one.label) == (other.format, other.label)
+
+
+def told(first: Reading, run: Run) -> Reading:
+    return replace(first, reference=run.reference, messages=run.messages, joined=run.chunks - 1)
+
+
+# ---- what makes two conversations the same
 
 
 def measured(messages: Sequence[Message]) -> dict[str, object]:
@@ -195,11 +157,23 @@ def measured(messages: Sequence[Message]) -> dict[str, object]:
 
 def example_id(messages: Sequence[Message]) -> str:
     """Sixteen hexadecimal digits: equal for conversations that differ only in line ends and trailing space."""
-    said = [[message["role"], normalised(message["content"])] for message in messages]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for message in messages:
+        text = normalised(message["content"]).encode()
+        digest.update(f"{message['role']} {len(text)}\n".encode())
+        digest.update(text)
+    return digest.hexdigest()[:16]
 
 
 def normalised(text: str) -> str:
-    """Composed Unicode, one kind of line end, no space at the ends; indentation stays, since it is code."""
-    lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "\n".join(line.rstrip() for line in lines).strip("\n")
+    """Composed Unicode, one kind of line end, no blanks at the ends of lines, no blank lines around.
+
+    Indentation stays, since it is code. Each rule is asked for first: most texts need none.
+    """
+    if not text.isascii() and not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if " \n" in text or "\t\n" in text:
+        text = "\n".join(line.rstrip(" \t") for line in text.split("\n"))
+    return text.rstrip(" \t\n").lstrip("\n")

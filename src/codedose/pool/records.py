@@ -1,29 +1,25 @@
-"""Files -> records, whatever holds them: JSON, JSON lines (plain, gz, zst) or Parquet, known by their first bytes.
+"""Text -> JSON records: JSON lines, one JSON array, or values in a row. What a record means is not known here.
 
-What a record means is not known here. A record that cannot be parsed keeps its place and says why;
-DataError is for a file that is damaged or absurd as a whole.
+Memory holds one record and a block. A record that is no JSON costs itself only: reading goes on at the
+next one, and the lost one keeps its place and says why and how much it was.
 """
 
-import gzip
-import itertools
 import json
-import zlib
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from itertools import chain
 
-import polars as pl
-import zstandard
+from codedose.pool.unpack import Text
 
-from codedose.errors import DataError
-
-SUFFIXES = (".json", ".jsonl", ".parquet", ".gz", ".zst")
-BLOCK = 1 << 20
-LONGEST_LINE = 20_000_000  # bytes; the longest conversation of ShareGPT has under 3 million
-LARGEST_RATIO = 50  # text compresses 3 to 10 times; only repetition made on purpose reaches this
-LARGEST_BOMB = 1_000_000_000  # bytes, below which even an absurd ratio does no harm
+LONGEST_RECORD = 20_000_000  # characters; the longest conversation of ShareGPT has under 3 million
+MOST_RETRIES = 1_000_000_000  # characters parsed in vain before the rest of a file is given up: some seconds
+RETRY = 5000  # characters that a vain attempt counts for beside those it parsed
+BLANK = re.compile(r"[ \t\r\n]*+")
+BETWEEN = re.compile(r"[ \t\r\n,]*+")  # in an array
+FIRST_KEY = re.compile(r'\{\s{0,99}+("[^"\\]{1,99}")')
+LONGEST_KEY = 200  # characters that FIRST_KEY matches
+DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
@@ -35,149 +31,197 @@ class Record:
     problem: str = ""
 
 
-def files_at(path: Path) -> list[Path]:
-    """The file itself, or the data files directly in a folder, by name."""
-    try:
-        if not path.is_dir():
-            return [path]
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror or problem})") from problem
-    if not files:
-        raise DataError(f"{path}: this folder holds no file that ends in {', '.join(SUFFIXES)}")
-    return files
+def json_records(text: Text) -> tuple[str, Iterator[Record]]:
+    """How the records stand in a text (JSON array, JSON lines or JSON values), and the records.
+
+    An array at the top is unrolled; values in a row are objects written over several lines. Where text is
+    missing at the end, the last record says so.
+    """
+    window = Window(chain([text.head], text.blocks))
+    passed = window.skip(BLANK)
+    if passed is not None and window.text[window.at] == "[":
+        return "JSON array", value_records(text, window)
+    if window.first_line_is_whole() or window.value() is None:
+        return "JSON lines", line_records(text, window, 1 + (passed or 0))
+    return "JSON values", value_records(text, window)
 
 
-def records(file: Path) -> Iterator[Record]:
-    """The records of one file, whatever its kind. Raises DataError when the file is damaged as a whole."""
-    with opened(file) as stream:
-        start = stream.read(4)
-    if start == b"PAR1":
-        return parquet_records(file)
-    blocks = text_blocks(file)
-    head = first_text(blocks)
-    if b"\0" in head:
-        raise DataError(f"{file}: is binary data, not JSON, JSON lines (plain, gz, zst) or Parquet")
-    text = itertools.chain([head], blocks)
-    return array_records(file, text) if head.lstrip()[:1] == b"[" else line_records(file, text)
+@dataclass
+class Window:
+    """The part of a text that is being read, from `at` on. It slides, so that memory holds little of the text."""
+
+    blocks: Iterator[str]
+    text: str = ""
+    at: int = 0
+    ended: bool = False
+    problem: str = ""  # why the last value could not be read
+    cut: bool = False  # whether that was because the text ends inside it
+    spent: int = 0  # characters parsed in vain
+
+    def grow(self) -> bool:
+        """Read on, about as much again as is held; False, and nothing moves, at the end of the text."""
+        parts, held, got = [self.text[self.at :]], len(self.text) - self.at, 0
+        while not self.ended and got <= held:
+            block = next(self.blocks, None)
+            self.ended = block is None
+            parts.append(block or "")
+            got += len(parts[-1])
+        if got:
+            self.text, self.at = "".join(parts), 0
+        return got > 0
+
+    def skip(self, between: re.Pattern[str]) -> int | None:
+        """Go past what matches, to the next character that does not; None when there is none, else the lines passed."""
+        lines = 0
+        while True:
+            found = between.match(self.text, self.at)
+            end = found.end() if found else self.at
+            lines += self.text.count("\n", self.at, end)
+            self.at = end
+            if self.at < len(self.text):
+                return lines
+            if not self.grow():
+                return None
+
+    def line(self) -> str | None:
+        """The line that begins at the place, without its end; None when it is absurdly long."""
+        searched = 0
+        while (end := self.text.find("\n", self.at + searched)) < 0:
+            searched = len(self.text) - self.at
+            if searched > LONGEST_RECORD:
+                return None
+            if not self.grow():
+                end = len(self.text)
+                break
+        return self.text[self.at : end] if end - self.at <= LONGEST_RECORD else None
+
+    def skip_line(self) -> int:
+        """Go to the end of the line, however long it is. Comes back with its number of bytes."""
+        lost = 0
+        while (end := self.text.find("\n", self.at)) < 0:
+            lost += size(self.text[self.at :])
+            self.at = len(self.text)
+            if not self.grow():
+                return lost
+        lost, self.at = lost + size(self.text[self.at : end]), end
+        return lost
+
+    def first_line_is_whole(self) -> bool:
+        """Whether the line at the place is one JSON value."""
+        line = self.line()
+        return line is not None and not parsed("", line).problem
+
+    def value(self) -> tuple[object, int] | None:
+        """The JSON value at the place, and where it ends; None, with `problem` and `cut`, when there is none."""
+        while True:
+            held = len(self.text) - self.at
+            try:
+                value, end = DECODER.raw_decode(self.text, self.at)
+                if end < len(self.text) or not self.grow():  # at the very end a number might go on
+                    return value, end
+                continue
+            except json.JSONDecodeError as problem:
+                # An unterminated string is named by its start, everything else by where reading stopped.
+                self.cut = problem.msg.startswith("Unterminated") or problem.pos > len(self.text) - 12
+                # To tell its line, the error counts all line ends before it, ten times as fast as reading is.
+                cost = RETRY + problem.pos // 10 + (held if self.cut else problem.pos - self.at)
+                self.problem = problem.msg
+            except (ValueError, RecursionError) as problem:
+                self.cut, cost = False, 10 * RETRY
+                self.problem = "nested too deep" if isinstance(problem, RecursionError) else ascii(str(problem))[1:60]
+            if held > LONGEST_RECORD:
+                self.cut, self.problem = False, f"longer than {LONGEST_RECORD:,} characters"
+            if not self.cut or not self.grow():
+                self.spent += cost
+                return None
+
+    def skip_to(self, key: str | None) -> int:
+        """Go to the next whole object that begins with `key`, as records of this text do, or to the end.
+
+        Comes back with the number of bytes left out. A key inside a text is written with backslashes, so
+        that no text can be taken for a record.
+        """
+        first = re.compile(r"\{\s{0,99}+" + re.escape(key)) if key else None
+        lost, start = 0, self.at + 1
+        while True:
+            found = first.search(self.text, start) if first and self.spent < MOST_RETRIES else None
+            end = found.start() if found else max(self.at, len(self.text) - LONGEST_KEY)
+            lost += size(self.text[self.at : end])
+            self.at = end
+            if found:
+                if self.value() is not None:
+                    return lost
+                start = self.at + 1
+            elif self.grow():
+                start = self.at
+            else:
+                lost += size(self.text[self.at :])
+                self.at = len(self.text)
+                return lost
 
 
-def first_text(blocks: Iterator[bytes]) -> bytes:
-    """The first block in which anything stands, from there on; nothing when all is blank."""
-    for block in blocks:
-        if text := block.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r"):
-            return text
-    return b""
-
-
-@contextmanager
-def opened(file: Path) -> Iterator[BinaryIO]:
-    """The file's bytes; DataError names what keeps them from being read."""
-    try:
-        with file.open("rb") as stream:
-            yield stream
-    except FileNotFoundError:
-        raise DataError(f"{file}: there is no such file") from None
-    except OSError as problem:
-        raise DataError(f"{file}: cannot be read ({problem.strerror or problem})") from problem
-
-
-def text_blocks(file: Path) -> Iterator[bytes]:
-    """The file's content in blocks, decompressed. What it is compressed with is read from its first bytes."""
-    with opened(file) as raw:
-        start = raw.read(4)
-        raw.seek(0)
-        blocks = raw_blocks(raw, BLOCK)
-        if start[:2] == b"\x1f\x8b":
-            blocks = raw_blocks(gzip.GzipFile(fileobj=raw), BLOCK)
-        elif start == b"\x28\xb5\x2f\xfd":
-            blocks = unpacked(raw)
-        most, total = max(LARGEST_BOMB, LARGEST_RATIO * file.stat().st_size), 0
-        try:
-            for block in blocks:
-                total += len(block)
-                if total > most:
-                    raise DataError(f"{file}: unpacks to more than {LARGEST_RATIO} times its size; unpack it yourself")
-                yield block
-        except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as problem:
-            raise DataError(
-                f"{file}: its compressed data is damaged after {total:,} bytes of text ({problem}); fetch it again"
-            ) from problem
-
-
-def raw_blocks(stream: BinaryIO | gzip.GzipFile, size: int) -> Iterator[bytes]:
-    while block := stream.read(size):
-        yield block
-
-
-def unpacked(raw: BinaryIO) -> Iterator[bytes]:
-    """The text of a zst file of one or more frames. Raises EOFError when the last is cut off."""
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    # 4 KB of zst hold at most 128 MB of text: read in larger bites, a bomb would go off before it is measured
-    for block in raw_blocks(raw, 4096):
-        while block:
-            if frame.eof:
-                frame = zstandard.ZstdDecompressor().decompressobj()
-            yield frame.decompress(block)
-            block = frame.unused_data if frame.eof else b""
-    if not frame.eof:
-        raise EOFError("its last frame is cut off")
-
-
-def parquet_records(file: Path) -> Iterator[Record]:
-    """Each row of a Parquet file; nested columns come as lists and mappings."""
-    try:
-        frame = pl.read_parquet(file, glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as problem:
-        raise DataError(f"{file}: is a damaged Parquet file ({problem}); fetch it again") from problem
-    for number, row in enumerate(frame.iter_rows(named=True), 1):
-        yield Record(f"record {number}", row)
-
-
-def array_records(file: Path, blocks: Iterator[bytes]) -> Iterator[Record]:
-    """Each element of one JSON array."""
-    data = b"".join(blocks)
-    try:
-        # surrogateescape: one bad byte costs the record it stands in (see is_text), not the file
-        values = json.loads(data.decode("utf-8", "surrogateescape"))
-    except json.JSONDecodeError as problem:
-        if problem.msg == "Extra data":  # the array ends before the file does: it is only the first line
-            yield from line_records(file, iter([data]))
-            return
-        raise DataError(
-            f"{file}: is not valid JSON at line {problem.lineno}, column {problem.colno} ({problem.msg}); "
-            "is the file whole? Write the records one a line to keep those that are"
-        ) from None
-    except (ValueError, RecursionError) as problem:
-        raise DataError(f"{file}: holds JSON that cannot be read ({problem})") from None
-    for number, value in enumerate(values, 1):
-        yield Record(f"record {number}", value)
-
-
-def line_records(file: Path, blocks: Iterator[bytes]) -> Iterator[Record]:
-    """Each line that is not blank."""
-    for number, line in enumerate(lines(file, blocks), 1):
-        if not line.strip():
-            continue
-        try:
-            yield Record(f"line {number}", json.loads(line.decode("utf-8", "surrogateescape")))
-        except (ValueError, RecursionError):
-            yield Record(f"line {number}", problem="the line is not one JSON record")
-
-
-def lines(file: Path, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines of the blocks, without their ends. Raises DataError for one that no conversation can fill."""
-    rest, number = b"", 1
-    for block in blocks:
-        *whole, rest = (rest + block).split(b"\n")
-        for line in whole:
-            yield checked(line, file, number)
+def value_records(text: Text, window: Window) -> Iterator[Record]:
+    """The values of a text, and those in the arrays at its top. What is lost between two whole ones is one record."""
+    number, inside, key, told = 0, False, None, False
+    while window.skip(BETWEEN if inside else BLANK) is not None:
+        sign = window.text[window.at]
+        if sign == "[]"[inside]:
+            inside, window.at = not inside, window.at + 1
+        else:
             number += 1
-        checked(rest, file, number)
-    yield rest
+            first = FIRST_KEY.match(window.text, window.at)
+            if located := window.value():
+                value, window.at = located
+                key = first[1] if first else key
+                yield Record(f"record {number}", value)
+                continue
+            problem, cut = window.problem, window.cut
+            lost = window.skip_to(key or (first[1] if first else None))
+            told = window.at == len(window.text) and not window.grow()
+            problem = ended(lost, text) if told and cut else broken(problem, lost, told)
+            yield Record(f"record {number}", problem=problem)
+    if not told and (inside or text.damage):
+        yield Record(f"record {number + 1}", problem=ended(0, text))
 
 
-def checked(line: bytes, file: Path, number: int) -> bytes:
-    if len(line) > LONGEST_LINE:
-        raise DataError(f"{file}: line {number} is longer than {LONGEST_LINE:,} bytes; take it out")
-    return line
+def line_records(text: Text, window: Window, number: int) -> Iterator[Record]:
+    """Each line that is not blank, from line `number` on. Text that ends inside a line is said in its place."""
+    told = False
+    while (passed := window.skip(BLANK)) is not None:
+        number += passed
+        place, line = f"line {number}", window.line()
+        if line is None:
+            yield Record(place, problem=f"its {window.skip_line():,} bytes are more than a record can have")
+            continue
+        window.at += len(line)
+        record = parsed(place, line)
+        told = window.at == len(window.text) and bool(record.problem) and (number > 1 or bool(text.damage))
+        yield Record(place, problem=ended(size(line), text)) if told else record
+    if text.damage and not told:
+        yield Record(f"line {number + 1}", problem=ended(0, text))
+
+
+def parsed(place: str, line: str) -> Record:
+    """The JSON value of one line."""
+    try:
+        return Record(place, DECODER.decode(line))
+    except (ValueError, RecursionError):
+        return Record(place, problem="the line is not one JSON record")
+
+
+def broken(problem: str, lost: int, to_the_end: bool) -> str:
+    where = "to the end of the file" if to_the_end else "up to the next whole record"
+    return f"is not valid JSON ({problem}); {lost:,} bytes are left out, {where}"
+
+
+def ended(lost: int, text: Text) -> str:
+    """What is said in the place of the record that a text ends in, or after the last one that is whole."""
+    why = f"; {text.damage}" if text.damage else ""
+    if lost:
+        return f"the file ends inside this record: its {lost:,} bytes are lost{why}"
+    return f"the file ends before it should: what follows the last whole record is lost{why}"
+
+
+def size(text: str) -> int:
+    """Bytes in the file, also of those that are not UTF-8."""
+    return len(text.encode("utf-8", "surrogateescape"))

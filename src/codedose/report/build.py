@@ -16,9 +16,23 @@ import polars.selectors as cs
 from codedose.errors import DataError
 from codedose.report import figures
 from codedose.report.page import sections
-from codedose.tables import ACCURACIES, BALANCE, COMPLETIONS, DROPS, EFFECTS, ITEMS, SCORES, TRAINING, check
+from codedose.tables import (
+    ACCURACIES,
+    BALANCE,
+    COMPLETIONS,
+    DROPS,
+    EFFECTS,
+    ITEMS,
+    LEAKS,
+    REPAIRS,
+    SCORES,
+    SOURCES,
+    TRAINING,
+    check,
+)
 
-TABLES = {table.name: table for table in (ACCURACIES, EFFECTS, BALANCE, SCORES, ITEMS, COMPLETIONS, TRAINING, DROPS)}
+SHOWN = (ACCURACIES, EFFECTS, BALANCE, SCORES, ITEMS, COMPLETIONS, TRAINING, SOURCES, REPAIRS, LEAKS, DROPS)
+TABLES = {table.name: table for table in SHOWN}
 HERE = Path(__file__).parent
 FORMULA_SIGNS = "^[=+\\-@\t\r]"  # with these a spreadsheet starts a formula (OWASP: CSV injection)
 # Plotly puts its rules into an element of this id where there is one; through the CSSOM, which the policy allows.
@@ -37,7 +51,7 @@ def build(
     """Write out/report.html, whose path comes back, and out/tables/<name>.parquet and .csv.
 
     `study` is a Study as plain JSON values; `tables` holds the tables named in TABLES, of which
-    balance, training and drops may be empty; `summary` stands first, word for word; `provenance`
+    balance, training and those about the pool may be empty; `summary` stands first, word for word; `provenance`
     has one record a step; `missing` names the cells that failed. Raises DataError for a table
     that is not there or not what tables.py says.
     """

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from codedose.tables import DOMAINS, UNTUNED, VIEWS
+from codedose.tables import DOMAINS, DOSE, LARGE_SMD, UNTUNED, VIEWS
 
 MINUS = "\u2212"
 NOTHING = "\u2013"
-LARGE_SMD = 0.1  # the usual line for a difference in balance that deserves a look (Austin 2009)
 STEPS_OF_GAIN = (2.5, 5, 10, 20)  # percentage points at which the heat map takes the next colour
 CODE_SHARE = "code_share"
-DOSE = (CODE_SHARE, "share_coding")  # the balance quantities that are meant to differ
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import polars as pl
 
 from codedose.report import figures, grids
 from codedose.report.grids import Grid
-from codedose.tables import READINGS, UNTUNED
+from codedose.tables import DOSE, LARGE_SMD, READINGS, UNTUNED
 
 Tables = Mapping[str, pl.DataFrame]
 SETTINGS = ("pool", "label", "mix", "prompt", "tune", "generate", "analyse")
 EFFECTS_DRAWN = ("view", "of", "family", "backbone", "contrast", "reading", "estimate", "low", "high")
+UNITS = {"examples": "examples", "tokens": "tokens", "loss_tokens": "loss-bearing tokens"}
 SHOWN_APART = ("mix.arms",)  # settings that have a table of their own
 
 
@@ -45,6 +46,7 @@ def sections(study: Mapping[str, Any], tables: Tables, provenance: Sequence[Mapp
     words = {
         "frame": frame,
         "confidence": f"{100 * study['analyse']['confidence']:g} %",
+        "unit": UNITS[study["mix"]["match_on"]],
         "design": design(study, tables),
         "balance": balance(study, tables),
         "accuracy": accuracy(tables["accuracies"], frame),
@@ -89,22 +91,40 @@ def seconds(record: Mapping[str, object]) -> float:
 
 
 def design(study: Mapping[str, Any], tables: Tables) -> dict[str, object]:
-    """The arms, backbones, tasks, settings and drops as tables."""
+    """The arms, backbones, tasks and settings, and what became of the sources, as tables."""
     mix = study["mix"]
-    arms = [(arm["name"], 100 * arm["share"]) for arm in mix["arms"]]
+    arms = [(arm["name"], 100 * arm["share"], repeats(arm["repeat"]), arm["control"]) for arm in mix["arms"]]
     models = [(b["name"], b["family"], b["scale"], b["model"], b["revision"]) for b in study["backbones"]]
     named = [(section, dict(grids.flat(study[section], section))) for section in SETTINGS]
     settings = [
         pair for _, pairs in named for pair in pairs.items() if not pair[0].startswith(SHOWN_APART)
     ]  # fmt: skip
-    left = tables["drops"].group_by("source", "reason").len().sort("source", "reason")
     head = ("backbone", "family", "scale, 10\u2079 parameters", "model", "revision")
     return {
-        "arms": grids.pairs_grid("Arms", ("arm", "share of coding, %"), arms),
+        "arms": grids.pairs_grid("Arms", ("arm", "share of coding, %", "repeated", "control"), arms),
         "backbones": grids.pairs_grid("Backbones", head, models),
         "tasks": tasks(study, tables["items"]),
         "settings": grids.pairs_grid("Settings", ("setting", "value"), settings),
+        "sources": grids.pairs_grid("Sources", tables["sources"].columns, tables["sources"].iter_rows()),
+        **pool(tables),
+    }
+
+
+def repeats(factors: Mapping[str, int] | None) -> str | None:
+    return ", ".join(f"{label} {factor} times" for label, factor in factors.items()) if factors else None
+
+
+def pool(tables: Tables) -> dict[str, Grid]:
+    """What left the pool, what was mended in it, and which tasks' items stood in it."""
+    left = tables["drops"].group_by("source", "reason").len().sort("source", "reason")
+    mended = tables["repairs"].group_by("source", "rule").agg(pl.len(), pl.col("count").sum()).sort("source", "rule")
+    leaks = tables["leaks"].group_by("task", "match").agg(pl.col("example_id").n_unique()).sort("task", "match")
+    return {
         "drops": grids.pairs_grid("Left out, and why", ("source", "reason", "rows"), left.iter_rows()),
+        "repairs": grids.pairs_grid("Mended", ("source", "rule", "conversations", "places"), mended.iter_rows()),
+        "leaks": grids.pairs_grid(
+            "Benchmark items found in training text", ("task", "match", "examples"), leaks.iter_rows()
+        ),
     }
 
 
@@ -217,8 +237,8 @@ def data(tables: Tables, frame: Frame) -> dict[str, object]:
         "primary": frame.primary,
         "contrasts": frame.contrasts,
         "places": [{"view": view, "of": of} for view, of in frame.places],
-        "largeSmd": grids.LARGE_SMD,
-        "dose": grids.DOSE,
+        "largeSmd": LARGE_SMD,
+        "dose": DOSE,
         "accuracies": figures.packed(tables["accuracies"].drop("method", "in_code")),
         "effects": figures.packed(tables["effects"].select(EFFECTS_DRAWN)),
         "balance": figures.packed(tables["balance"]),

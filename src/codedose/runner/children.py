@@ -8,8 +8,9 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +33,8 @@ class Worker:
         self.pipe, theirs = context.Pipe()
         self.where, self.gpus, self.busy = where, gpus, False
         self.process = context.Process(target=serve, args=(theirs, where.cores, gpus, os.getpid()))
-        self.process.start()
+        with uninterrupted():
+            self.process.start()
         theirs.close()
 
     def do(self, root: Path, step: Step, progress: Progress, future: "Future[None]") -> None:
@@ -66,6 +68,19 @@ class Worker:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until this is over: a child that was told only half of what to do would say so in a traceback.
+
+    The child keeps the signal blocked, as it should: its parent ends it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Children:
