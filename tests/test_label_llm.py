@@ -25,8 +25,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
-from codedose import tables
+from codedose import stages, tables
+from codedose.cli import app
 from codedose.errors import CodedoseError, DataError, MachineError, StudyError
 from codedose.label.endpoint import KEY, Patience, key_from_environment
 from codedose.label.llm import HEAD, TAIL, cost, excerpt, label_llm, message, prompt, read_label, spent
@@ -371,6 +373,43 @@ def test_the_cost_is_stated_before_and_the_usage_after(tmp_path):
     after = spent(examples, there, tmp_path)
     assert (after.replies, after.tokens_in, after.tokens_out, after.estimated) == (10, 5000, 20, 0)
     assert after.dollars == pytest.approx(5020 * 10 / 1e6)
+
+
+def test_a_study_and_the_command_line_pay_for_a_label_once_and_say_what_it_cost(tmp_path, monkeypatch):
+    """One step of a store, done again under another key, and the command on the same replies."""
+    monkeypatch.delenv(KEY, raising=False)
+    store = tmp_path / "store"
+    for name in ("pool", "first", "again"):
+        (store / "label" / name).mkdir(parents=True)
+    examples = store / "label" / "pool" / "examples.parquet"
+    shown = conversations(6).with_columns(
+        **{name: pl.lit("x") for name in ("conversation_id", "source", "licence")},
+        **{name: pl.lit(1, pl.Int64) for name in ("position", "turns", "chars")},
+        **{name: pl.lit(None, pl.String) for name in ("lang", "stated_label")},
+    )
+    tables.write(tables.check(shown, tables.EXAMPLES), examples, tables.EXAMPLES)
+    prices = {"dollars_per_million_in": 10.0, "dollars_per_million_out": 10.0}
+    with Server(obedient) as server:
+        there = {"url": server.url, "model": "a-model"}
+        for name in ("first", "again"):
+            stages.label_step(
+                [examples.parent], store / "label" / name, progress=silent, by="llm", llm=there, prices=prices
+            )
+        words = ["label", examples, "--by", "llm", "--url", server.url, "--model", "a-model", "--dollars-in", 10]
+        words += ["--dollars-out", 10, "--cache", store / stages.REPLIES, "--out", tmp_path / "labels.parquet"]
+        told = CliRunner().invoke(app, [*map(str, words), "--json"], catch_exceptions=False)
+        assert len(server.asked) == 6
+    found = tables.read(tmp_path / "labels.parquet", tables.LABELLED)
+    assert found.equals(tables.read(store / "label" / "again" / "labels.parquet", tables.LABELLED))
+    assert found["label"].to_list() == [*tables.LABELS, *tables.LABELS]
+    paid = json.loads((store / "label" / "first" / stages.SPENT).read_text())
+    assert (paid["replies"], paid["dollars"]) == (6, pytest.approx(6 * 502 * 10 / 1e6))
+    assert "0 conversations to ask (6 known)" in told.stderr
+    assert "paid: 0 replies, $0.00 in this run ($0.03 with earlier ones)" in told.stderr
+
+
+def silent(done: int, of: int, note: str) -> None:
+    """Nobody watches."""
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ PROVENANCE = [
 def report(out: Path, tables: dict[str, pl.DataFrame] | None = None, **changes: Any) -> Path:
     given = {
         "study": planted_study(), "tables": tables or planted_tables(), "summary": SUMMARY,
-        "provenance": PROVENANCE, "missing": [HOSTILE[0]],
+        "provenance": PROVENANCE, "missing": [HOSTILE[0]], "notes": [HOSTILE[1]],
     }  # fmt: skip
     return build(out, **{**given, **changes})
 

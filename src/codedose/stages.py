@@ -6,6 +6,7 @@ Each fills the folder `out` from the folders of the steps it needs. A file is na
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from codedose.tables import Table
 
 SUMMARY = "summary.json"
 REPLIES = "replies"  # of an endpoint that labels, in the store
+SPENT = "spent.json"  # what those replies took
 CONCURRENCY = 8  # questions under way at once; the endpoint says when that is too many
 NOTES = "notes.json"  # what a person must read beside the arms
 CHECKPOINT = "checkpoint"
@@ -98,19 +100,23 @@ def label_step(
     if llm is None:
         save(out, tables.LABELLED, label(examples, by=by))
         return
-    given = asked(examples, {**llm, **(prices or {})}, out.parents[1] / REPLIES, progress)
+    from codedose.label.llm import spent
+    from codedose.study import Endpoint
+
+    endpoint, cache = Endpoint.model_validate_json(json.dumps({**llm, **(prices or {})})), out.parents[1] / REPLIES
+    given = asked(examples, endpoint, cache, progress)
     save(out, tables.LABELLED, complete(given, code_shares(examples["messages"]), by=by))
+    (out / SPENT).write_text(json.dumps(asdict(spent(examples, endpoint, cache)), indent=2) + "\n")
 
 
-def asked(examples: pl.DataFrame, llm: Mapping[str, Any], cache: Path, progress: Progress) -> pl.DataFrame:
+def asked(examples: pl.DataFrame, endpoint: Any, cache: Path, progress: Progress) -> pl.DataFrame:
     """The labels of an endpoint, whose replies are kept beside the steps: nobody pays for one twice."""
     from codedose.label.endpoint import key_from_environment
     from codedose.label.llm import label_llm
-    from codedose.study import Endpoint
 
     return label_llm(
         examples,
-        endpoint=Endpoint.model_validate_json(json.dumps(llm)),
+        endpoint=endpoint,
         cache=cache,
         key=key_from_environment(),
         concurrency=CONCURRENCY,
@@ -405,7 +411,9 @@ def report_step(
 
     found = {table.name: take(inputs, table) for table in REPORTED}
     summary = json.loads((inputs[0] / SUMMARY).read_text())["lines"]
-    build(out, study=study, tables=found, summary=summary, provenance=provenance(inputs), missing=missing)
+    told = next(folder / NOTES for folder in inputs if (folder / NOTES).is_file())
+    notes = json.loads(told.read_text())
+    build(out, study=study, tables=found, summary=summary, provenance=provenance(inputs), missing=missing, notes=notes)
 
 
 def provenance(inputs: Sequence[Path]) -> list[dict[str, Any]]:

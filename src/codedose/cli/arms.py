@@ -3,6 +3,7 @@
 What an option decides is said in its help, with its default: a study file has none.
 """
 
+import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -46,6 +47,7 @@ def pool(
     from codedose import tables
     from codedose.cli.studies import available_cores
     from codedose.pool.build import build, leave_out
+    from codedose.pool.catalogue import look_up
     from codedose.pool.leaks import find
     from codedose.study import Cleaning, Source
 
@@ -69,6 +71,9 @@ def pool(
     tables.write(found, out / "leaks.parquet", tables.LEAKS)
     if leaks == "drop":
         leave_out(out, found)
+    for source in named:
+        for name in look_up(source, folder=Path()).left_out:
+            print(f"{source.path}: {name} was not read: it is not for training", file=sys.stderr)
     tell_pool(out, json)
 
 
@@ -167,7 +172,7 @@ def mix(
     tables.write(compared, out / "balance.parquet", tables.BALANCE)
     written = export(made, out / form, tool=form) if form else []
     notes = list(dict.fromkeys(note for each in drawn for note in each.notes))
-    tell_mix(compared, notes, written, json)
+    tell_mix(compared, [each.name for each in settings.arms], notes, written, json)
 
 
 def named_arms(arms: Sequence[str], controls: Sequence[str], repeats: Sequence[str]) -> list[dict[str, object]]:
@@ -229,7 +234,9 @@ def validated(section: type[Section], **settings: object) -> Section:
         raise StudyError(f"--{option} {first['input']}: {message}") from None
 
 
-def tell_mix(compared: "pl.DataFrame", notes: Sequence[str], written: Sequence[Path], json: bool) -> None:
+def tell_mix(
+    compared: "pl.DataFrame", arms: Sequence[str], notes: Sequence[str], written: Sequence[Path], json: bool
+) -> None:
     """The balance table: means over draws, and the SMD of the draw where it is furthest from 0."""
     import polars as pl
 
@@ -240,7 +247,6 @@ def tell_mix(compared: "pl.DataFrame", notes: Sequence[str], written: Sequence[P
         return
     furthest = pl.col("smd").sort_by(pl.col("smd").abs(), descending=True, nulls_last=True).first()
     found = compared.group_by("quantity", "arm").agg(pl.col("mean").mean(), furthest)
-    arms = compared["arm"].unique(maintain_order=True).to_list()
     means = {(quantity, arm): (mean, smd) for quantity, arm, mean, smd in found.iter_rows()}
     rows = []
     for quantity in sorted({quantity for quantity, _ in means}):

@@ -8,15 +8,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from codedose import tables
 from codedose.analyse.power import smallest_effect
 from codedose.cli.show import as_json as print_json
 from codedose.cli.show import as_table, plain, span
 from codedose.cost import cost
 from codedose.keys import slug
+from codedose.label.llm import cost as price
 from codedose.plan import VERSIONS, Planner, cells
 from codedose.runner.schedule import to_run
 from codedose.runner.step import Step
 from codedose.runner.store import RECORD, is_done
+from codedose.stages import REPLIES
 
 # An assumption, printed with the figure that rests on it: accuracy, and the spread of one arm in percentage
 # points. `analyse.power.calibrate` takes them from earlier scores instead.
@@ -55,8 +58,22 @@ def describe(planner: Planner, root: Path) -> dict[str, Any]:
         "cost": asdict(cost(study)),
         "smallest_effect": detectable(planner),
         "assumed": ASSUMED,
+        "labelling": labelling(planner, root),
         "missing": [*files, *backbones, *too_small(planner)],
     }
+
+
+def labelling(planner: Planner, root: Path) -> str | None:
+    """What labels from an endpoint will cost, as a sentence; known once the pool is made. None for other labellers."""
+    endpoint = planner.study.label.llm
+    if endpoint is None or is_done(root, planner.label):
+        return None
+    if not is_done(root, planner.pool):
+        return "what the labels will cost is known once the pool is made"
+    examples = tables.read(root / planner.pool.folder / f"{tables.EXAMPLES.name}.parquet", tables.EXAMPLES)
+    ahead = price(examples, endpoint, root / REPLIES)
+    asked = f"{ahead.conversations:,} conversations to ask {endpoint.model} about ({ahead.known:,} known)"
+    return f"{asked}, about {ahead.tokens:,} tokens, about ${ahead.dollars:,.2f}"
 
 
 def too_small(planner: Planner) -> list[str]:
@@ -141,6 +158,8 @@ def tell(described: Mapping[str, Any], *, as_json: bool) -> None:
         print(f"{count} steps would run: {plain(reason)}")
     if not reasons:
         print("nothing would run: every step is done")
+    if described["labelling"]:
+        print(f"labels     {plain(described['labelling'])}")
     if described["pending"]:
         print(f"pending: {described['pending']}")
     if described["missing"]:

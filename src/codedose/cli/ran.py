@@ -13,7 +13,7 @@ from codedose.plan import Planner
 from codedose.runner.children import LOGS
 from codedose.runner.schedule import Outcome
 from codedose.runner.store import is_done
-from codedose.stages import SUMMARY
+from codedose.stages import SPENT, SUMMARY
 
 SOME_FAILED = 3
 SHOWN = 3  # failures whose log is repeated; more of them mostly say the same
@@ -51,6 +51,7 @@ def conclude(planner: Planner, root: Path, outcome: Outcome, *, as_json: bool) -
     else:
         tell_failures(root, outcome)
         tell_summary(planner, lines, report)
+        tell_spent(root / planner.label.folder / SPENT)
     return SOME_FAILED if outcome.failed else 0
 
 
@@ -79,6 +80,14 @@ def tell_failures(root: Path, outcome: Outcome) -> None:
         print(
             f"{len(outcome.blocked)} steps that need these never started; the same command tries again", file=sys.stderr
         )
+
+
+def tell_spent(path: Path) -> None:
+    """What labels from an endpoint have cost, in all runs together."""
+    if path.is_file():
+        spent = json.loads(path.read_text())
+        tokens = spent["tokens_in"] + spent["tokens_out"]
+        print(f"labels: {spent['replies']:,} replies, {tokens:,} tokens, ${spent['dollars']:,.2f} paid")
 
 
 def tell_summary(planner: Planner, lines: list[str], report: Path) -> None:

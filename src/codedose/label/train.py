@@ -36,6 +36,7 @@ OPENINGS = HERE / "openings"
 # the templated sets hold thousands of examples of a few kinds.
 WEIGHT = {
     "openings": 4.0,
+    "talks": 4.0,
     "arena_hard_v0.1": 3.0,
     "oasst_en_100_tree": 3.0,
     "starter": 1.5,
@@ -79,6 +80,8 @@ def rows(path: Path) -> list[dict[str, Any]]:
 def written() -> Iterator[Talk]:
     for name in LABELS:
         yield from (Talk("openings", name, tuple(row["turns"])) for row in rows(OPENINGS / f"{name}.jsonl"))
+    for path in sorted(OPENINGS.glob("talks-*.jsonl")):
+        yield from (Talk("talks", row["label"], tuple(row["turns"])) for row in rows(path))
 
 
 def built_in() -> Iterator[Talk]:
@@ -252,7 +255,7 @@ def report(data: Path) -> Iterator[str]:
         ours = whole & (source == name)
         right = (chances[ours].argmax(axis=1) == lesson.label[ours]).mean()
         yield f"{name}: {ours.sum()} conversations, held out {right:.3f} right"
-    real = whole & np.isin(source, ["openings", "arena_hard_v0.1", "oasst_en_100_tree", "starter"])
+    real = whole & np.isin(source, ["openings", "talks", "arena_hard_v0.1", "oasst_en_100_tree", "starter"])
     table, error = reliability(chances[real], lesson.label[real])
     yield from (f"confidence {band}: {count}, mean {mean:.3f}, right {good:.3f}" for band, count, mean, good in table)
     yield f"expected calibration error {error:.3f} on {real.sum()}"

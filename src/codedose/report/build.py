@@ -47,17 +47,18 @@ def build(
     summary: Sequence[str],
     provenance: Sequence[Mapping[str, object]],
     missing: Sequence[str],
+    notes: Sequence[str],
 ) -> Path:
     """Write out/report.html, whose path comes back, and out/tables/<name>.parquet and .csv.
 
     `study` is a Study as plain JSON values; `tables` holds the tables named in TABLES, of which
-    balance, training and those about the pool may be empty; `summary` stands first, word for word; `provenance`
-    has one record a step; `missing` names the cells that failed. Raises DataError for a table
-    that is not there or not what tables.py says.
+    balance, training and those about the pool may be empty; `summary` stands first, word for word;
+    `provenance` has one record a step; `missing` names the cells that failed; `notes` is what making
+    the arms had to say. Raises DataError for a table that is not there or not what tables.py says.
     """
     ordered = {name: canonical(name, tables) for name in TABLES}
     write_tables(out / "tables", ordered)
-    text = page(study, ordered, summary, provenance, missing)
+    text = page(study, ordered, summary, provenance, missing, notes)
     path = out / "report.html"
     path.write_text(text, encoding="utf-8", newline="\n")
     return path
@@ -97,6 +98,7 @@ def page(
     summary: Sequence[str],
     provenance: Sequence[Mapping[str, object]],
     missing: Sequence[str],
+    notes: Sequence[str],
 ) -> str:
     """The whole page as text."""
     told = sections(study, tables, provenance)
@@ -112,6 +114,7 @@ def page(
         study=study,
         summary=summary,
         missing=missing,
+        notes=notes,
         files=[(name, frame.height) for name, frame in tables.items()],
     )  # fmt: skip
 
