@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from codedose import tables
 from codedose.cli import app
+from codedose.plan import Planner, cells
+from codedose.study import load
 
 TASK = "coin_flip"
 
@@ -59,6 +61,35 @@ def test_a_pool_becomes_effects_file_by_file(home: Path):
     effects = do("analyse", *scored, home / "untuned-scores.parquet", *study, "--out", home / "effects.parquet")
     assert {"Code - General", "Code - untuned"} <= {row["contrast"] for row in effects}
     assert len(tables.read(home / "effects.parquet", tables.EFFECTS)) == len(effects)
+
+
+def test_arms_that_match_on_tokens_are_trained_in_steps_of_equal_tokens(home: Path, tmp_path: Path):
+    changes = {
+        "mix.match_on": "tokens", "mix.tokenizer": "tiny", "mix.budget": 12_000, "mix.math": 1_200,
+        "tune.step_size": 4_000, "tune.max_length": 512,
+    }  # fmt: skip
+    (home / "tokens.yaml").write_text(json.dumps(changed(SMALL, changes)))
+    planner = Planner(load(home / "tokens.yaml"), home)
+    pool, labels = tmp_path / "pool", tmp_path / "labels"
+    for step, inputs, out in ((planner.pool, [], pool), (planner.label, [pool], labels)):
+        out.mkdir()
+        step.do(inputs, out, progress=silent, **step.settings, **step.given)
+    for (arm, draw), step in planner.draws.items():
+        drawn = tmp_path / f"{arm}-{draw}"
+        drawn.mkdir()
+        step.do([pool, labels], drawn, progress=silent, **step.settings, **step.given)
+        cell = next(cell for cell in cells(planner.study) if cell.arm and (cell.arm.name, cell.draw) == (arm, draw))
+        tune, out = planner.tune(cell), tmp_path / f"tuned-{arm}-{draw}"
+        out.mkdir()
+        tune.do([drawn], out, progress=silent, **tune.settings, **tune.given)
+        tokens = tables.read(out / "training.parquet", tables.TRAINING)["tokens"]
+        assert len(tokens) == 3
+        assert tokens.sum() == pytest.approx(12_000, rel=0.005)
+        assert max(abs(tokens - tokens.mean())) <= 0.005 * tokens.mean()
+
+
+def silent(done: int, of: int, note: str) -> None:
+    """Nobody watches."""
 
 
 def test_one_cell_alone_can_be_analysed_and_shows_no_difference(home: Path, tmp_path: Path):

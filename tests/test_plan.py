@@ -256,6 +256,13 @@ def test_an_unknown_task_is_refused_with_the_nearest_one(planned):
         count(planned({"tasks.0.name": "coin_flop"}))
 
 
+def test_a_negative_control_has_no_share_in_the_scores_and_so_no_place_on_the_curve(planned):
+    control = {"name": "A-A", "share": 1.0, "repeat": None, "control": "other_draw"}
+    planner = planned({"mix.arms": [*SMALL["mix"]["arms"], control]})
+    shares = {cell.arm.name: cell.columns["share"] for cell in cells(planner.study) if cell.arm}
+    assert shares == {"General": 0.0, "Code": 1.0, "A-A": None}
+
+
 # Excluded examples
 
 
