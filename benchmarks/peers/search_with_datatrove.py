@@ -25,7 +25,7 @@ ENGLISH = "en"
 
 
 class WhiteSpace(WordTokenizer):
-    """Words as white space parts them."""
+    """Words as white space parts them; the search asks for nothing else of a tokenizer."""
 
     def word_tokenize(self, text: str) -> list[str]:
         return text.split()

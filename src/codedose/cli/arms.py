@@ -16,7 +16,7 @@ from codedose.errors import StudyError
 if TYPE_CHECKING:
     import polars as pl
 
-    from codedose.study import Strict
+    from codedose.study import Mix, Strict
 
 Section = TypeVar("Section", bound="Strict")
 
@@ -129,11 +129,8 @@ def mix(
     json: AsJson = False,
 ) -> None:
     """Examples and labels -> draws.parquet and balance.parquet: the arms, and what differs between them."""
-    import polars as pl
-
     from codedose import tables
     from codedose.balance import balance
-    from codedose.mix import draw
     from codedose.mix.export import TOOLS, export
     from codedose.study import Mix
 
@@ -150,15 +147,9 @@ def mix(
         draws=draws,
         arms=tuple(named_arms(arm, control or [], repeat or [])),
     )
-    how = settings.model_dump(exclude={"arms", "draws", "tokenizer"})
     pooled, labelled = tables.read(examples, tables.EXAMPLES), tables.read(labels, tables.LABELLED)
     together = pooled.join(labelled.select("example_id", "label"), on="example_id")
-    count = counter_of(tokenizer, template, max_length)
-    drawn = [
-        draw(together, arms=settings.arms, step_size=step_size, draw=number, count=count, **how)
-        for number in range(draws)
-    ]
-    made = pl.concat([each.draws for each in drawn])
+    made, notes = drawn(together, settings, step_size, counter_of(tokenizer, template, max_length))
     compared = balance(
         made,
         labelled,
@@ -171,8 +162,23 @@ def mix(
     tables.write(made, out / "draws.parquet", tables.DRAWS)
     tables.write(compared, out / "balance.parquet", tables.BALANCE)
     written = export(made, out / form, tool=form) if form else []
-    notes = list(dict.fromkeys(note for each in drawn for note in each.notes))
     tell_mix(compared, [each.name for each in settings.arms], notes, written, json)
+
+
+def drawn(
+    together: "pl.DataFrame", settings: "Mix", step_size: int | None, count: "Callable[[Any], tuple[int, int]] | None"
+) -> tuple["pl.DataFrame", list[str]]:
+    """Every draw of all arms, and what making them had to say, each sentence once."""
+    import polars as pl
+
+    from codedose.mix import draw
+
+    how = settings.model_dump(exclude={"arms", "draws", "tokenizer"})
+    made = [
+        draw(together, arms=settings.arms, step_size=step_size, draw=number, count=count, **how)
+        for number in range(settings.draws)
+    ]
+    return pl.concat([each.draws for each in made]), list(dict.fromkeys(note for each in made for note in each.notes))
 
 
 def named_arms(arms: Sequence[str], controls: Sequence[str], repeats: Sequence[str]) -> list[dict[str, object]]:
