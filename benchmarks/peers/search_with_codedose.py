@@ -13,7 +13,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from codedose.pool.near import candidates, repeats, signatures
@@ -23,7 +22,7 @@ THRESHOLD = 0.8
 
 def signed(shard: Path) -> tuple[list[str], list[int], NDArray[np.uint32]]:
     """The ids of a file, how long their texts are, and their signatures."""
-    rows = [orjson.loads(line) for line in lines(shard)]
+    rows = [json.loads(line) for line in lines(shard)]
     texts = [row["text"] for row in rows]
     return [row["id"] for row in rows], [len(text) for text in texts], signatures(texts)
 
@@ -41,7 +40,7 @@ def main(folder: str, out: str, processes: str) -> None:
 
     def texts_of(wanted: Sequence[int]) -> list[str]:
         every = [line for shard in shards for line in lines(shard)]
-        return [orjson.loads(every[row])["text"] for row in wanted]
+        return [json.loads(every[row])["text"] for row in wanted]
 
     pairs = candidates(np.concatenate([some for _, _, some in done]), THRESHOLD)
     order = sorted(range(len(ids)), key=lambda row: (-lengths[row], ids[row]))
