@@ -13,31 +13,34 @@ CELL = """
 import sys, torch
 torch.set_num_threads(int(sys.argv[1]))
 from codedose.backbone import BUILTIN, load_model, load_tokenizer, resolve
-from codedose.generate import replies
-from codedose.pool.clean import pool
+from codedose.generate import engine, replies, rules_of
+from codedose.pool import starter
 from codedose.prompt import ask, encode
-from codedose.study import Source, Study, load
+from codedose.study import load
 from codedose.tune import train
 from pathlib import Path
+import json
 import time
 
 study = load(Path("studies/quickstart.yaml"))
 folder = resolve(BUILTIN, None)
 tokenizer = load_tokenizer(folder)
-examples, _ = pool([Source(path="builtin:starter", licence="Apache-2.0")], longest=4000)
+talks = [json.loads(line)["messages"] for file in starter.files() for line in file.read_text().splitlines()]
 prompt = study.prompt.model_dump()
-encoded = [encode(m, tokenizer, **prompt, max_length=256) for m in examples["messages"][:16]]
+encoded = [encode(m, tokenizer, **prompt, max_length=256) for m in talks[::30][:16]]
 model = load_model(folder, "float32")
 print("ready", flush=True)
 sys.stdin.readline()
 start = time.monotonic()
 rows = train(model, encoded, study.tune, seed=0, progress=lambda *_: None)
 trained = sum(row["tokens"] for row in rows) / (time.monotonic() - start)
-model = load_model(folder, "bfloat16")
+own = engine("transformers")
+loaded = own.load(folder, study.generate.dtype)
 asked = [ask(f"What is {n} plus {n}? Explain it in words.", tokenizer, **prompt) for n in range(16)]
 start = time.monotonic()
-told = replies(model, tokenizer, asked, limit=32, batch=16, progress=lambda *_: None)
-written = sum(reply.n_tokens for reply in told) / (time.monotonic() - start)
+rules = rules_of(tokenizer, limit=32, forced_limit=8)
+told = replies(own, loaded, asked, rules, batch_tokens=4096, progress=lambda *_: None)
+written = sum(len(one.reply) + len(one.forced) for one in told) / (time.monotonic() - start)
 print(trained, written, flush=True)
 """
 

@@ -73,7 +73,7 @@ SMALL: dict[str, Any] = {
         "engine": "transformers",
         "dtype": "float32",
         "decoding": "greedy",
-        "batch": 2,
+        "batch_tokens": 1000,
         "forced_tokens": 2,
     },
     "analyse": {

@@ -1,22 +1,28 @@
 """A reply is the model's own greedy one, whoever is asked beside it, and it ends where it should."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import CONTEXT, FAMILIES, Family, write_backbone
 
 from codedose.backbone import load_model, load_tokenizer
-from codedose.errors import DataError
-from codedose.generate import FORCE, forced, replies
+from codedose.errors import DataError, MachineError
+from codedose.generate import batches, changed_alone, replies, rules_of
+from codedose.generate.engine import Loaded, Sampling, engine
+from codedose.generate.row import FORCE, Written
 from codedose.prompt import ask, encode, stop_token
 from codedose.study import Tune
 from codedose.tune import train
 
-LIMIT = 12
+LIMIT, FORCED = 12, 4
+OWN = engine("transformers")
 ASKED = {
     "What is 2 + 3?": "Let me add.\nAnswer: 5",
     "Is the coin heads up?": "Answer: yes\nAnd now for something else, on and on and on",
@@ -47,45 +53,144 @@ def some_prompts(count: int) -> list[list[int]]:
     return [rng.integers(10, 600, size=length).tolist() for length in rng.integers(2, 50, size=count)]
 
 
-def alone(model: Any, tokenizer: Any, prompt: list[int], limit: int) -> list[int]:
+def loaded_from(folder: Path) -> Loaded:
+    return OWN.load(folder, "float32")
+
+
+def asked(
+    loaded: Loaded, prompts: list[list[int]], *, rows: int, limit: int = LIMIT, forced: int = FORCED, **how: Any
+) -> list[Written]:
+    """The replies, in batches of at most so many rows."""
+    rules = rules_of(loaded.tokenizer, limit=limit, forced_limit=forced)
+    longest = max((len(prompt) for prompt in prompts), default=0) + rules.room
+    return replies(OWN, loaded, prompts, rules, batch_tokens=rows * longest, **{"progress": silent, **how})
+
+
+def text_of(loaded: Loaded, tokens: tuple[int, ...]) -> str:
+    return str(loaded.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+
+
+def alone(loaded: Loaded, prompt: list[int], limit: int) -> tuple[int, ...]:
     """The tokens of a greedy reply, by hand: the likeliest next token, again and again, without a cache."""
     tokens = list(prompt)
     while len(tokens) < len(prompt) + limit:
         with torch.inference_mode():
-            last = int(model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax())
-        if last == stop_token(tokenizer):
+            last = int(loaded.model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax())
+        if last == stop_token(loaded.tokenizer):
             break
         tokens.append(last)
-    return tokens[len(prompt) :]
+    return tuple(tokens[len(prompt) :])
 
 
 def test_replies_are_greedy_whoever_is_asked_beside(folder):
-    model, tokenizer = load_model(folder, "float32"), load_tokenizer(folder)
+    loaded = loaded_from(folder)
     prompts = some_prompts(9)
-    by_hand = [alone(model, tokenizer, prompt, LIMIT) for prompt in prompts]
-    wanted = [(tokenizer.decode(tokens, skip_special_tokens=True).strip(), len(tokens)) for tokens in by_hand]
+    force = loaded.tokenizer.encode(FORCE, add_special_tokens=False)
+    wanted = []
+    for prompt in prompts:
+        reply = alone(loaded, prompt, LIMIT)
+        wanted.append((reply, alone(loaded, [*prompt, *reply, *force], FORCED)))
     assert len(set(wanted)) > len(wanted) / 2  # or the rest would prove little
-    for batch in (1, 4, 9):
-        found = replies(model, tokenizer, prompts, limit=LIMIT, batch=batch, progress=silent)
-        assert [(reply.text, reply.n_tokens) for reply in found] == wanted
-        back = replies(model, tokenizer, prompts[::-1], limit=LIMIT, batch=batch, progress=silent)
-        assert back[::-1] == found
+    for rows in (1, 4, 9):
+        found = asked(loaded, prompts, rows=rows)
+        assert [(one.reply, one.forced) for one in found] == wanted
+        assert asked(loaded, prompts[::-1], rows=rows)[::-1] == found
 
 
-def test_the_forced_answer_goes_on_after_the_reply_as_it_was_written(folder):
-    model, tokenizer = load_model(folder, "float32"), load_tokenizer(folder)
-    prompts = some_prompts(5)
-    told = replies(model, tokenizer, prompts, limit=LIMIT, batch=2, progress=silent)
-    found = forced(model, tokenizer, prompts, told, limit=4, batch=3, progress=silent)
-    force = tokenizer.encode(FORCE, add_special_tokens=False)
-    for prompt, text in zip(prompts, found, strict=True):
-        fed = [*prompt, *alone(model, tokenizer, prompt, LIMIT), *force]
-        assert text == tokenizer.decode(alone(model, tokenizer, fed, 4), skip_special_tokens=True).strip()
+@pytest.mark.parametrize("shared", [1, 7, 30])
+def test_what_prompts_begin_with_is_read_once_and_changes_nothing(folder, shared):
+    loaded = loaded_from(folder)
+    beginning = some_prompts(1)[0][:1] + [11] * (shared - 1)
+    prompts = [beginning + prompt for prompt in some_prompts(6)] + [[*beginning, 12], [*beginning, 12]]
+    assert asked(loaded, prompts, rows=8) == asked(loaded, prompts, rows=1)
+
+
+def test_layers_that_look_through_a_window_see_no_further(tmp_path):
+    """Gemma 3 has layers of both kinds, Qwen 2 a window that is switched off."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig, Qwen2Config, Qwen2ForCausalLM
+
+    small = {
+        "vocab_size": 700, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 256,
+    }  # fmt: skip
+    tokenizer = load_tokenizer(write_backbone(tmp_path / "words", FAMILIES[0], layers=1, hidden=32))
+    mixed = ["sliding_attention", "full_attention"] * 2
+    torch.manual_seed(0)
+    models = (
+        Gemma3ForCausalLM(Gemma3TextConfig(**small, sliding_window=8, layer_types=mixed)),
+        Qwen2ForCausalLM(Qwen2Config(**small, sliding_window=8, use_sliding_window=False)),
+    )
+    for model in models:
+        loaded = Loaded(model.eval(), tokenizer, 256)
+        prompts = some_prompts(5)
+        found = [one.reply for one in asked(loaded, prompts, rows=5)]
+        assert found == [alone(loaded, prompt, LIMIT) for prompt in prompts]
+
+
+def test_sampled_replies_belong_to_their_seeds_and_not_to_their_neighbours(folders):
+    loaded = loaded_from(folders["Llama-3"])
+    prompts, seeds = some_prompts(6) * 2, list(range(12))
+    how = {"sampling": Sampling(temperature=1.5, top_p=0.95)}
+    found = asked(loaded, prompts, rows=12, seeds=seeds, **how)
+    assert found == asked(loaded, prompts, rows=5, seeds=seeds, **how)
+    assert all(one.reply != other.reply for one, other in zip(found[:6], found[6:], strict=True))
+    least = {"sampling": Sampling(temperature=1.0, top_p=1e-6)}  # of the likeliest tokens only the first is left
+    assert [one.reply for one in asked(loaded, prompts, rows=4, seeds=seeds, **least)] == [
+        one.reply for one in asked(loaded, prompts, rows=4)
+    ]
+
+
+def test_tokens_are_drawn_as_often_as_their_chances_say():
+    from codedose.generate.own import Draws
+
+    chances = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    draws = Draws(Sampling(temperature=1.0, top_p=0.9), [7])
+    drawn = [draws.token(0, chances.log()) for _ in range(4000)]
+    for token, share in enumerate((0.5 / 0.95, 0.3 / 0.95, 0.15 / 0.95, 0.0)):
+        assert drawn.count(token) / len(drawn) == pytest.approx(share, abs=0.03)
+
+
+@given(st.lists(st.integers(1, 100), max_size=40), st.integers(1, 400))
+def test_batches_hold_everyone_once_and_no_more_than_fits(sizes, most):
+    together = list(batches(sizes, most))
+    assert sorted(place for batch in together for place in batch) == list(range(len(sizes)))
+    assert all(len(batch) == 1 or len(batch) * max(sizes[n] for n in batch) <= most for batch in together)
+    lengths = [sizes[place] for batch in together for place in batch]
+    assert lengths == sorted(lengths)
+
+
+def test_a_killed_run_repeats_only_the_batches_that_were_not_done(folders, tmp_path):
+    loaded = loaded_from(folders["Llama-2"])
+    prompts = some_prompts(9)
+    whole = asked(loaded, prompts, rows=2)
+
+    class Killed(Exception):
+        pass
+
+    def kill(done: int, of: int, note: str) -> None:
+        if done >= 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        asked(loaded, prompts, rows=2, kept=tmp_path, progress=kill)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert 2 <= len(before) < 5
+    assert asked(loaded, prompts, rows=2, kept=tmp_path) == whole
+    assert before.items() <= {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}.items()
+
+
+def test_in_float32_no_reply_changes_when_it_is_asked_alone(folders):
+    loaded = loaded_from(folders["Gemma"])
+    prompts = some_prompts(7)
+    told = asked(loaded, prompts, rows=7)
+    rules = rules_of(loaded.tokenizer, limit=LIMIT, forced_limit=FORCED)
+    assert changed_alone(OWN, loaded, prompts, rules, told, 2) == (0, 4)
+    assert changed_alone(OWN, loaded, prompts, rules, told[::-1], 1)[0] > 3
 
 
 @pytest.fixture(scope="module", params=["Llama-1", "Llama-3", "Gemma"])
-def taught(request: pytest.FixtureRequest, folders: dict[str, Path]) -> tuple[Any, Any, list[list[int]]]:
-    """A model that has learned the replies of ASKED by heart, its tokenizer, and the prompts."""
+def taught(request: pytest.FixtureRequest, folders: dict[str, Path]) -> tuple[Loaded, list[list[int]]]:
+    """A model that has learned the replies of ASKED by heart, and the prompts."""
     model, tokenizer = load_model(folders[request.param], "float32"), load_tokenizer(folders[request.param])
     how = Tune(
         method="full",
@@ -107,51 +212,50 @@ def taught(request: pytest.FixtureRequest, folders: dict[str, Path]) -> tuple[An
     examples = [encode(talk, tokenizer, template="vicuna", system=None, max_length=300) for talk in talks]
     rows = train(model, examples, how, seed=0, progress=silent)
     assert rows[-1]["loss"] < 0.05
-    return model, tokenizer, [ask(question, tokenizer, template="vicuna", system=None) for question in ASKED]
+    prompts = [ask(question, tokenizer, template="vicuna", system=None) for question in ASKED]
+    return Loaded(model, tokenizer, CONTEXT), prompts
 
 
 def test_a_reply_ends_at_the_stop_token_after_its_answer_line_or_at_the_limit(taught):
-    model, tokenizer, prompts = taught
-    sums, coin, nothing, story = replies(model, tokenizer, prompts, limit=24, batch=4, progress=silent)
-    assert (sums.text, sums.finish) == ("Let me add.\nAnswer: 5", "stop")
-    assert (coin.text, coin.finish) == ("Answer: yes", "stop")
-    assert (nothing.text, nothing.finish) == ("", "stop")
+    loaded, prompts = taught
+    sums, coin, nothing, story = found = asked(loaded, prompts, rows=4, limit=24)
+    assert [text_of(loaded, one.reply) for one in found[:3]] == ["Let me add.\nAnswer: 5", "Answer: yes", ""]
+    assert (sums.finish, coin.finish, nothing.finish) == ("stop", "stop", "stop")
     assert story.finish == "length"
-    assert story.n_tokens == 24
-    assert ASKED["Tell me a story."].startswith(story.text)
+    assert len(story.reply) == 24
+    assert ASKED["Tell me a story."].startswith(text_of(loaded, story.reply))
 
 
 def test_a_reply_of_just_the_limit_has_stopped_when_the_stop_token_follows_within_it(taught):
-    model, tokenizer, prompts = taught
-    whole = replies(model, tokenizer, prompts[:1], limit=24, batch=1, progress=silent)[0]
-    assert whole.n_tokens < 24
-    for limit, finish in ((whole.n_tokens + 1, "stop"), (whole.n_tokens, "length"), (2, "length")):
-        reply = replies(model, tokenizer, prompts[:1], limit=limit, batch=1, progress=silent)[0]
-        assert (reply.finish, reply.n_tokens) == (finish, min(limit, whole.n_tokens))
+    loaded, prompts = taught
+    whole = len(asked(loaded, prompts[:1], rows=1, limit=24)[0].reply)
+    assert whole < 24
+    for limit, finish in ((whole + 1, "stop"), (whole, "length"), (2, "length")):
+        reply = asked(loaded, prompts[:1], rows=1, limit=limit)[0]
+        assert (reply.finish, len(reply.reply)) == (finish, min(limit, whole))
 
 
 def test_progress_counts_replies(taught):
-    model, tokenizer, prompts = taught
+    loaded, prompts = taught
     told: list[tuple[int, int]] = []
-    replies(model, tokenizer, prompts, limit=2, batch=3, progress=lambda done, of, note: told.append((done, of)))
-    assert told == [(3, 4), (4, 4)]
+    asked(loaded, prompts, rows=3, limit=2, progress=lambda done, of, note: told.append((done, of)))
+    assert told[-1] == (4, 4)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
 def test_no_prompts_no_replies(taught):
-    model, tokenizer, _ = taught
-    assert replies(model, tokenizer, [], limit=2, batch=3, progress=silent) == []
+    assert asked(taught[0], [], rows=1) == []
 
 
-def test_a_prompt_longer_than_the_context_is_refused_before_anybody_is_asked(folders):
-    model, tokenizer = load_model(folders["Llama-2"], "float32"), load_tokenizer(folders["Llama-2"])
+def test_prompts_longer_than_the_context_are_refused_and_counted_before_anybody_is_asked(folders):
+    loaded = loaded_from(folders["Llama-2"])
     told: list[int] = []
-    with pytest.raises(DataError, match=f"takes {CONTEXT + 1} tokens, but the backbone's context holds {CONTEXT}"):
-        replies(
-            model,
-            tokenizer,
-            [[20], [20] * (CONTEXT - 7)],
-            limit=8,
-            batch=1,
+    room = rules_of(loaded.tokenizer, limit=LIMIT, forced_limit=FORCED).room
+    with pytest.raises(DataError, match=rf"1 of 2 prompts.* up to {CONTEXT + 1} tokens.* holds {CONTEXT}"):
+        asked(
+            loaded,
+            [[20], [20] * (CONTEXT + 1 - room)],
+            rows=1,
             progress=lambda done, of, note: told.append(done),
         )
     assert told == []
@@ -162,9 +266,15 @@ def test_a_backbones_own_sampling_settings_leave_greedy_replies_as_they_are(tmp_
     folder = write_backbone(tmp_path / "own", FAMILIES[4], layers=2, hidden=32)
     said = {"do_sample": True, "temperature": 0.6, "repetition_penalty": 5.0, "no_repeat_ngram_size": 2}
     (folder / "generation_config.json").write_text(json.dumps(said))
-    tokenizer = load_tokenizer(folder)
-    found = [
-        replies(load_model(place, "float32"), tokenizer, some_prompts(6), limit=30, batch=3, progress=silent)
-        for place in (folder, folders["Qwen-1.5"])
-    ]
+    found = [asked(loaded_from(place), some_prompts(6), rows=3, limit=30) for place in (folder, folders["Qwen-1.5"])]
     assert found[0] == found[1]
+
+
+def test_layers_of_another_kind_are_refused_with_the_way_out(folders, tmp_path):
+    folder = tmp_path / "strange"
+    shutil.copytree(folders["Qwen-1.5"], folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["layer_types"] = ["full_attention", "chunked_attention"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(MachineError, match=r"chunked_attention.*vllm"):
+        loaded_from(folder)

@@ -133,7 +133,7 @@ def test_a_task_a_backbone_or_an_arm_more_leaves_what_is_done_as_it_is(keys):
     [
         ({"tune.learning_rate": 2e-3}, {"tune", "generate", "score", "analyse", "report"}),
         ({"prompt.system": "Be brief."}, {"tune", "generate", "score", "analyse", "report"}),
-        ({"generate.batch": 1}, {"generate", "score", "analyse", "report"}),
+        ({"generate.batch_tokens": 500}, {"generate", "score", "analyse", "report"}),
         ({"tasks.0.max_new_tokens": 5}, {"generate", "score", "analyse", "report"}),
         ({"tasks.0.count": 3}, {"items", "leaks", "balance", "generate", "score", "analyse", "report"}),
         ({"mix.budget": 12}, {"mix", "balance", "tune", "generate", "score", "analyse", "report"}),

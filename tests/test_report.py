@@ -89,7 +89,7 @@ def planted_study() -> dict[str, Any]:
             {"name": task, "origin": "generated", "path": None, "level": 1, "count": 4, "max_new_tokens": 64}
             for task in TASKS
         ],
-        "generate": {"engine": "transformers", "dtype": "bfloat16", "decoding": "greedy", "batch": 32},
+        "generate": {"engine": "transformers", "dtype": "bfloat16", "decoding": "greedy", "batch_tokens": 8192},
         "analyse": {"primary": PRIMARY, "reading": "lenient", "confidence": 0.95, "margin": 2.0},
         "keep_checkpoints": False,
     }

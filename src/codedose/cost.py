@@ -14,7 +14,7 @@ from codedose.study import Backbone, Study, TaskUse
 STARTER_TOKENS = 170  # mean tokens of a built-in conversation with SmolLM2's tokenizer, measured
 SHAREGPT_TOKENS = 1200  # of a ShareGPT record: 973 (general) to 1,409 (code) assistant tokens, and the requests
 LOSS_BEARING = 0.75  # share of a conversation's tokens that stand in replies
-PROMPT_READ = 200  # tokens of a question with its instruction, 100, read for the reply and for the forced answer
+PROMPT_READ = 120  # tokens of a question with its instruction and template
 
 GPU_FLOPS, GPU_SHARE = 989e12, 0.40
 GPU_BYTES, GPU_BYTES_SHARE = 3.35e12, 0.60
@@ -45,8 +45,9 @@ def cost(study: Study) -> Cost:
     """The expected cost of a whole study."""
     runs = study.mix.draws * len(study.mix.arms) * study.tune.seeds
     asked = runs + study.untuned
-    items = sum(task.count for task in study.tasks)
-    written = sum(task.count * (task.max_new_tokens + study.generate.forced_tokens) for task in study.tasks)
+    items = sum(task.count for task in study.tasks) * study.generate.samples
+    limits = sum(task.count * (task.max_new_tokens + study.generate.forced_tokens) for task in study.tasks)
+    written = limits * study.generate.samples
     billions = [backbone.scale for backbone in study.backbones]
     trained = training_tokens(study)
     return Cost(
@@ -94,8 +95,8 @@ def seconds_to_ask(study: Study, backbone: Backbone, task: TaskUse, *, gpu: bool
     flops = GPU_FLOPS * GPU_SHARE if gpu else CORE_FLOPS
     bandwidth = GPU_BYTES * GPU_BYTES_SHARE if gpu else CORE_BYTES
     weights = backbone.scale * 1e9
-    batches = -(-task.count // study.generate.batch)
-    steps = batches * (task.max_new_tokens + study.generate.forced_tokens)
-    written = task.count * (task.max_new_tokens + study.generate.forced_tokens)
-    computed = 2 * weights * (task.count * PROMPT_READ + written) / flops
+    a_reply, count = task.max_new_tokens + study.generate.forced_tokens, task.count * study.generate.samples
+    batches = -(-count * (PROMPT_READ + a_reply) // study.generate.batch_tokens)
+    steps, written = batches * a_reply, count * a_reply
+    computed = 2 * weights * (count * PROMPT_READ + written) / flops
     return computed + steps * weights * FILE_BYTES / bandwidth

@@ -21,6 +21,7 @@ from codedose.backbone import BUILTIN, cached_digest, identity
 from codedose.backbone import missing as missing_backbone
 from codedose.cost import seconds_to_ask, seconds_to_tune
 from codedose.errors import DataError, MachineError
+from codedose.generate import resolved
 from codedose.keys import fingerprint
 from codedose.label.llm import prompt_version
 from codedose.label.model import digest
@@ -43,7 +44,7 @@ VERSIONS = {
     "mix": 2,
     "balance": 2,
     "tune": 1,
-    "generate": 1,
+    "generate": 2,
     "score": 2,
     "analyse": 1,
     "report": 2,
@@ -300,7 +301,7 @@ class Planner:
                 "cell": cell.name,
                 "task": task.name,
                 "max_new_tokens": task.max_new_tokens,
-                "how": self.study.generate.model_dump(),
+                "how": self.asking,
                 "prompt": self.prompt,
             },
             (self.items[task.name], *([tune] if tune else [])),
@@ -312,7 +313,14 @@ class Planner:
             consumes=(tune,) if tune else (),
             where=self.where(cell.backbone),
             weight=seconds_to_ask(self.study, cell.backbone, task),
+            has_scratch=True,
         )
+
+    @property
+    def asking(self) -> dict[str, Any]:
+        """How questions are asked, with the engine that this machine has for `auto`."""
+        how = self.study.generate
+        return {**how.model_dump(), "engine": resolved(how.engine, gpus=self.gpus)}
 
     def score(self, cell: Cell, generate: list[Step]) -> Step:
         needs = [*generate, *self.items.values()]

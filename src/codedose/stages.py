@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import polars as pl
 from codedose import tables
 from codedose.errors import CodedoseError
 from codedose.runner.step import Progress
-from codedose.runner.store import RECORD
+from codedose.runner.store import RECORD, versions
 from codedose.tables import Table
 
 SUMMARY = "summary.json"
@@ -25,6 +25,8 @@ SPENT = "spent.json"  # what those replies took
 CONCURRENCY = 8  # questions under way at once; the endpoint says when that is too many
 NOTES = "notes.json"  # what a person must read beside the arms
 CHECKPOINT = "checkpoint"
+ALONE = "alone.json"  # how many greedy replies change in bfloat16 when they are asked alone
+ASKED_ALONE = 16  # every so many-th reply is
 CUT = {"turns": "last exchanges were", "reply": "reply was"}  # what prompt.encode cuts
 REPORTED = (
     tables.ACCURACIES,
@@ -286,11 +288,11 @@ def keep(model: Any, tokenizer: Any, folder: Path, dtype: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def loaded(folder: str, dtype: str) -> tuple[Any, Any]:
-    """The model and tokenizer of a folder; the last one asked for stays in this process."""
-    from codedose.backbone import load_model, load_tokenizer
+def loaded(folder: str, engine_name: str, dtype: str) -> Any:
+    """The model and tokenizer of a folder as an engine holds them; the last one asked for stays in this process."""
+    from codedose.generate import engine
 
-    return load_model(Path(folder), dtype), load_tokenizer(Path(folder))
+    return engine(engine_name).load(Path(folder), dtype)
 
 
 def forget_models() -> None:
@@ -309,48 +311,63 @@ def generate_step(
     how: Mapping[str, Any],
     prompt: Mapping[str, Any],
     backbone: Mapping[str, Any],
+    scratch: Path | None = None,
 ) -> None:
-    """`inputs` are the items and, for a tuned cell, the tune step's folder."""
-    from codedose.backbone import resolve
-    from codedose.generate import FORCE_TOKENS, forced, refuse_long, replies
+    """`inputs` are the items and, for a tuned cell, the tune step's folder. Batches that are done wait in `scratch`."""
+    from codedose.backbone import identity, resolve
+    from codedose.generate import Sampling, changed_alone, engine, replies, rules_of
+    from codedose.keys import fingerprint, seed_for
     from codedose.prompt import ask
     from codedose.tasks import task_named
     from codedose.tasks.task import prompt_of
 
     folder = inputs[1] / CHECKPOINT if len(inputs) > 1 else resolve(**backbone)
-    model, tokenizer = loaded(str(folder), how["dtype"])
-    items = take(inputs[:1], tables.ITEMS)
-    prompts = [ask(prompt_of(task_named(task), question), tokenizer, **prompt) for question in items["question"]]
-    refuse_long(
-        model, prompts, max_new_tokens + FORCE_TOKENS + how["forced_tokens"]
-    )  # before hours of replies, not after
-    batch, total = how["batch"], 2 * len(prompts)
+    model = loaded(str(folder), how["engine"], how["dtype"])
+    items, decoding = take(inputs[:1], tables.ITEMS), how["decoding"]
+    sampling = None if decoding == "greedy" else Sampling(decoding["temperature"], decoding["top_p"])
+    asked = [(item, sample) for item in items["item_id"] for sample in range(decoding["samples"] if sampling else 1)]
+    prompt_to = {
+        item: ask(prompt_of(task_named(task), question), model.tokenizer, **prompt)
+        for item, question in items.select("item_id", "question").iter_rows()
+    }
+    prompts = [prompt_to[item] for item, _ in asked]
+    rules = rules_of(model.tokenizer, limit=max_new_tokens, forced_limit=how["forced_tokens"])
     told = replies(
-        model, tokenizer, prompts, limit=max_new_tokens, batch=batch, progress=lambda d, n, w: progress(d, total, w)
-    )
-    after = forced(
+        engine(how["engine"]),
         model,
-        tokenizer,
         prompts,
-        told,
-        limit=how["forced_tokens"],
-        batch=batch,
-        progress=lambda d, n, w: progress(n + d, total, "forced answers"),
+        rules,
+        batch_tokens=how["batch_tokens"],
+        sampling=sampling,
+        seeds=[seed_for("sample", item, sample) for item, sample in asked],
+        kept=scratch and kept_for(scratch, fingerprint(identity(str(folder), None), prompts, versions())),
+        progress=progress,
     )
+    if sampling is None and how["dtype"] != "float32":
+        changed, of = changed_alone(engine(how["engine"]), model, prompts, rules, told, ASKED_ALONE)
+        (out / ALONE).write_text(json.dumps({"asked alone": of, "other replies": changed}) + "\n")
+    decode = partial(model.tokenizer.decode, skip_special_tokens=True)
     rows = [
         {
             "cell": cell,
             "item_id": item,
-            "sample": 0,
-            "prompt_hash": hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12],
-            "text": reply.text,
-            "n_tokens": reply.n_tokens,
-            "finish": reply.finish,
-            "forced_text": text,
+            "sample": sample,
+            "prompt_hash": hashlib.sha256(json.dumps(prompt_to[item]).encode()).hexdigest()[:12],
+            "text": decode(written.reply).strip(),
+            "n_tokens": len(written.reply),
+            "finish": written.finish,
+            "forced_text": decode(written.forced).strip(),
         }
-        for item, asked, reply, text in zip(items["item_id"], prompts, told, after, strict=True)
+        for (item, sample), written in zip(asked, told, strict=True)
     ]
     save(out, tables.COMPLETIONS, tables.COMPLETIONS.frame(rows))
+
+
+def kept_for(scratch: Path, work: str) -> Path:
+    """The folder in `scratch` for just this work: another checkpoint, prompt or version finds nothing there."""
+    folder = scratch / work
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def score_step(inputs: list[Path], out: Path, *, progress: Progress, cell: Mapping[str, Any], dose: bool) -> None:

@@ -190,14 +190,28 @@ class TaskUse(Strict):
         return self
 
 
+class Sampled(Strict):
+    """Several replies an item, drawn at random by names, so that every run draws alike."""
+
+    samples: Annotated[int, Field(ge=1, le=1000)] = Field(description="replies to each item")
+    temperature: Positive
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(description="only the likeliest tokens that make up this share")
+
+
 class Generate(Strict):
     """How the questions are asked. Engine, dtype and batch plan do change replies."""
 
-    engine: Literal["transformers"]
+    engine: Literal["auto", "transformers", "vllm"] = Field(
+        description="auto: vllm where it is installed beside a GPU, else transformers; decided when the plan is made"
+    )
     dtype: Literal["bfloat16", "float32"]
-    decoding: Literal["greedy"]
-    batch: Count = Field(description="items asked together")
+    decoding: Literal["greedy"] | Sampled
+    batch_tokens: Count = Field(description="tokens of a batch, prompts and all that may follow: what memory must hold")
     forced_tokens: Count = Field(description="tokens after 'Therefore, the answer is'")
+
+    @property
+    def samples(self) -> int:
+        return 1 if self.decoding == "greedy" else self.decoding.samples
 
 
 class Contrast(Strict):

@@ -120,13 +120,14 @@ def generate(
             cell=model,
             task=task.name,
             max_new_tokens=task.max_new_tokens,
-            how=loaded.generate.model_dump(),
+            how=planner.asking,
             prompt=planner.prompt,
             backbone=planner.loadable(known) if known else {"model": model, "revision": None},
         )
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(Path(folder) / "completions.parquet", out)
-    say({"completions": len(asked), "out": str(out)}, json, [("completions", len(asked))])
+    written = len(asked) * loaded.generate.samples
+    say({"completions": written, "out": str(out)}, json, [("completions", written)])
 
 
 def score(

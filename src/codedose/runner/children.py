@@ -74,13 +74,19 @@ class Worker:
 def uninterrupted() -> Iterator[None]:
     """Ctrl-C waits until this is over: a child that was told only half of what to do would say so in a traceback.
 
-    The child keeps the signal blocked, as it should: its parent ends it.
+    Both are needed: the child inherits the blocked signal, as it should, since its parent ends it; and another thread
+    of this process may still receive the signal, whose handler Python then runs here.
     """
+    waiting: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: waiting.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
 
 
 class Children:

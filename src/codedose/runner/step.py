@@ -30,6 +30,7 @@ class Step:
     consumes: tuple["Step", ...] = ()  # those of `needs` whose perishable part is read
     where: "Where" = field(default_factory=lambda: Where())
     weight: float = 0.1  # expected seconds, for the time left
+    has_scratch: bool = False  # `do` is also given a folder `scratch` that outlives it until the step is done
 
     @cached_property
     def key(self) -> str:

@@ -20,6 +20,7 @@ from codedose.runner.step import Progress, Step
 RECORD = "record.json"
 DRAFT = ".draft-"
 TRASH = ".trash-"
+SCRATCH = "scratch"  # what unfinished steps keep for their next try
 PACKAGES = ("codedose", "polars", "torch", "transformers", "tokenizers", "numpy", "scipy")
 
 
@@ -47,15 +48,19 @@ def perform(root: Path, step: Step, progress: Progress) -> None:
     draft = folder.parent / f"{DRAFT}{folder.name}-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
+    scratch = root / SCRATCH / step.folder
+    kept = {"scratch": scratch} if step.has_scratch else {}
     started, began = datetime.now(UTC), time.monotonic()
     try:
-        step.do([root / need.folder for need in step.needs], draft, progress=progress, **step.settings, **step.given)
+        needed = [root / need.folder for need in step.needs]
+        step.do(needed, draft, progress=progress, **step.settings, **step.given, **kept)
         record = record_of(step, draft, started=started, seconds=time.monotonic() - began)
         flush(draft)
         write_durably(draft / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
         if folder.exists():  # its perishable part was freed: the new folder takes its place
             discard(folder)
         os.replace(draft, folder)
+        shutil.rmtree(scratch, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
