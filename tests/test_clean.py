@@ -394,8 +394,8 @@ def test_the_model_of_languages_needs_no_network(monkeypatch, tmp_path):
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    language.detector.cache_clear()
-    assert language.language_of(["This is a sentence in plain English, long enough."]) == "en"
+    language.predictor.cache_clear()
+    assert language.language_of(["This sentence, long enough, reads like English prose."]) == "en"
 
 
 # --- properties

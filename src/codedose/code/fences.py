@@ -6,7 +6,7 @@ sign that is at least as long, or with the text.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # What follows an opening row of backticks must hold none, or it is code inside a sentence.
 # Possessive throughout: a hostile line costs one pass.
@@ -15,8 +15,7 @@ NOT_CODE = frozenset({"output", "text", "txt", "plaintext", "console-output", "m
 SIGNS = ("```", "~~~")
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(NamedTuple):
     """A part of a text, from `start` to `end`: prose, or what stands inside one fenced block (`fenced`).
 
     A fence line itself belongs to the prose around it. `tag` is the block's language in lower case,
