@@ -81,6 +81,15 @@ SECRET = re.compile(r"(?:key|token|secret|passw(?:or)?d|pwd)s?\"?'?\]?\s?:?$", r
 EXAMPLES = re.compile(r"[a-z]{9}|[A-Z]{9}|(?i:example|your|xxx|1234567|abcdef|\.\.\.|://|(.)\1{5})")
 SIGNS = frozenset("!@#%^&*()=+")
 
+# Patterns for one look at many texts (polars' regular expressions): a text without any of them has nothing to mask.
+SUSPECT = (
+    "|".join(re.escape(sign) for sign, _ in ISSUED + ISSUED_WITH_UNDERSCORE),
+    "(?i)key|token|secret|passw",
+    "@[A-Za-z0-9-]",
+    "|".join(form.pattern for form in (PLUS, DASHES, DOTS, BRACKETS)),
+    "(?i)phone|mobile|whatsapp|tel:",
+)
+
 Masked = tuple[str, int]
 
 
