@@ -36,7 +36,7 @@ def stretches(text: str) -> Iterator[Stretch]:
     """The stretches of `text` in order, without gaps; empty ones are left out."""
     start = 0
     opener, tag = "", ""
-    for begin, end in signed_lines(text) if "```" in text or "~~~" in text else ():
+    for begin, end in signed_lines(text) if "`" in text or "~" in text else ():
         sign, named = fence_of(text[begin:end])
         if not opener and sign:
             yield Stretch(start, end)

@@ -72,7 +72,7 @@ def build(
         found: Counter[tuple[str, str, str, str]] = Counter()
         readings = chain.from_iterable(counted(source, clean, folder, found) for source in sources)
         numbered = enumerate(batches(readings))
-        work = ((batch, parts / f"{number:06d}.parquet", clean) for number, batch in numbered)
+        work = ((batch, parts / f"{number:06d}.arrow", clean) for number, batch in numbered)
         done = [each for number, each in enumerate(side_by_side(work, processes), 1) if told(progress, number)]
         index = indexed([each.index for each in done])
         leaving = repeated(index, np.concatenate([each.signatures for each in done]), parts, clean.near_duplicates)
@@ -197,7 +197,7 @@ def clean_batch(batch: Sequence[Reading], part: Path, clean: Cleaning) -> Cleane
         contents.append("\n".join(message["content"] for message in cleaned.messages))
         repairs += [name | {"rule": rule, "count": count} for rule, count in cleaned.repairs.items()]
     examples = tables.EXAMPLES.frame(kept)
-    examples.write_parquet(part, compression="lz4", statistics=False)
+    examples.write_ipc(part)
     signed = signatures(contents) if clean.near_duplicates else np.zeros((len(contents), 0), np.uint32)
     return Cleaned(index_of(examples, contents), drops, repairs, signed)
 
@@ -258,7 +258,7 @@ def texts_at(rows: pl.DataFrame, parts: Path, wanted: Sequence[int]) -> list[str
     asked = rows.select("part", "place")[list(wanted)].with_row_index("order")
     found: dict[int, str] = {}
     for (number,), group in asked.group_by("part", maintain_order=True):
-        frame = pl.read_parquet(parts / f"{number:06d}.parquet", columns=["messages"])
+        frame = pl.read_ipc(parts / f"{number:06d}.arrow", columns=["messages"])
         found |= dict(zip(group["order"], texts(frame[group["place"].to_list()]), strict=True))
     return [found[order] for order in range(len(wanted))]
 
@@ -280,7 +280,7 @@ def write_examples(parts: Path, index: pl.DataFrame, leaving: dict[int, str], pa
     stays = ~index["row"].is_in(list(leaving))
     with pq.ParquetWriter(path, tables.EXAMPLES.frame([]).to_arrow().schema, compression="zstd") as writer:
         for (number,), rows in index.with_columns(stays=stays).group_by("part", maintain_order=True):
-            frame = pl.read_parquet(parts / f"{number:06d}.parquet")
+            frame = pl.read_ipc(parts / f"{number:06d}.arrow")
             kept = tables.check(frame.filter(rows["stays"]), tables.EXAMPLES)
             if kept.height:
                 writer.write_table(kept.to_arrow())
