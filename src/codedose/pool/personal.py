@@ -77,8 +77,9 @@ ISSUED_WITH_UNDERSCORE = (
 ASSIGNED = re.compile(
     r"[=:]>?[ \t\xa0]{0,2}+(?:\\?[\"']([^\s\"'<>{}\\]{20,200}+)(?=\\?[\"'])|[\"']?([\w+/-]{20,200}+={0,2})(?![\w(.\[]))"
 )
-NAME_OF_SECRET = r"(?:key|token|secret|passw(?:or)?d|pwd)s?\"?'?\]?[\s\x1c-\x1f]?:?"  # \s holds these four in Python only
-SECRET = re.compile(NAME_OF_SECRET + "$", re.IGNORECASE)
+# \s holds \x1c to \x1f in Python's regular expressions only.
+NAMED_SO = r"(?:key|token|secret|passw(?:or)?d|pwd)s?\"?'?\]?[\s\x1c-\x1f]?:?"
+SECRET = re.compile(NAMED_SO + "$", re.IGNORECASE)
 # Words in a drawn text of 40 letters and digits: nine of one case in a row come up once in a hundred times.
 EXAMPLES = re.compile(r"[a-z]{9}|[A-Z]{9}|(?i:example|your|xxx|1234567|abcdef|\.\.\.|://|(.)\1{5})")
 SIGNS = frozenset("!@#%^&*()=+")
@@ -86,7 +87,7 @@ SIGNS = frozenset("!@#%^&*()=+")
 # Patterns for one look at many texts (polars' regular expressions): a text without any of them has nothing to mask.
 SUSPECT = (
     "|".join(re.escape(sign) for sign, _ in ISSUED + ISSUED_WITH_UNDERSCORE),
-    rf"(?i){NAME_OF_SECRET}\n?[=:]",
+    rf"(?i){NAMED_SO}\n?[=:]",
     r"@[A-Za-z0-9-]+\.[A-Za-z0-9]",
     "|".join(form.pattern for form in (PLUS, DASHES, DOTS, BRACKETS)),
     rf"(?i)(?:{PHONE_NAMES})(?:{NUMBER_WORDS})?{NAMED_NUMBER}",
