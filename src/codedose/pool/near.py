@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codedose.errors import MachineError
-from codedose.words import Hashes, blocks, shingles, words
+from codedose.words import Hashes, blocks, rolled, shingles, words
 
 WINDOW = 5  # words
 PERMUTATIONS = 128
@@ -77,8 +77,10 @@ def candidates(signed: Signatures, threshold: float) -> Pairs:
 
 def alike(rows: Pairs, band: Signatures) -> Iterator[tuple[Pairs, Pairs]]:
     """Pairs of rows whose band is the same, as two columns."""
-    order = np.lexsort(band.T[::-1])
-    changes = (band[order[1:]] != band[order[:-1]]).any(axis=1)
+    width = band.shape[1]
+    keys = rolled(band.astype(np.uint64).ravel(), width)[::width]
+    order = np.argsort(keys, kind="stable")
+    changes = keys[order[1:]] != keys[order[:-1]]
     group = np.concatenate([[0], changes.cumsum()])
     sizes = np.bincount(group)[group]
     first = np.searchsorted(group, group)
