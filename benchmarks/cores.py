@@ -38,7 +38,7 @@ own = engine("transformers")
 loaded = own.load(folder, study.generate.dtype)
 asked = [ask(f"What is {n} plus {n}? Explain it in words.", tokenizer, **prompt) for n in range(16)]
 start = time.monotonic()
-rules = rules_of(tokenizer, limit=32, forced_limit=8)
+rules = rules_of(tokenizer, limit=32, at_answer=True, forced_limit=8)
 told = replies(own, loaded, asked, rules, batch_tokens=4096, progress=lambda *_: None)
 written = sum(len(one.reply) + len(one.forced) for one in told) / (time.monotonic() - start)
 print(trained, written, flush=True)

@@ -40,8 +40,10 @@ def texts_of(cleaned: clean.Cleaned) -> list[str]:
 
 
 def mended(text: str) -> str:
-    """What becomes of a reply."""
-    return texts_of(clean.apply_rules(talk("Go on, please.", text), ALL))[1]
+    """What becomes of a reply. One in which something is mended is never taken for sound."""
+    left = texts_of(clean.apply_rules(talk("Go on, please.", text), ALL))[1]
+    assert left == text or not clean.sound_texts([text], ALL)
+    return left
 
 
 # --- order of the turns
@@ -315,6 +317,7 @@ PEM = (
     ],
 )
 def test_personal_data_is_masked(found, left):
+    assert not clean.sound_texts([found], ALL)
     cleaned = clean.apply_rules(talk("Go on, please.", found), ALL)
     assert texts_of(cleaned)[1] == left
     assert clean.apply_rules(talk("Go on, please.", found), NONE).messages[1]["content"] == found
@@ -379,6 +382,20 @@ def test_the_language_is_read_all_over_the_text():
     assert language.language_of(texts) == language.language_of(texts[::-1]) == "de"
 
 
+@pytest.mark.parametrize(
+    ("text", "is_english"),
+    [
+        ("It is for you to say which of these “trees” are the oldest, and if they can be seen from the road.", True),
+        ("Say this in German, if you can: Der Baum ist der höchste von allen, und das Holz ist das härteste.", False),
+        ("Translate it to Spanish for me: el bosque tiene muchos pinos, y no hay otro con tantos ni tan altos.", False),
+        ("the of and to in", False),
+    ],
+)
+def test_plain_english_needs_no_model(text, is_english):
+    assert language.is_plainly_english(text) == is_english
+    assert not is_english or language.predictor()(text)[0] == ("__label__en",)
+
+
 @pytest.mark.parametrize(("languages", "kept"), [(("en",), False), (("en", "de"), True), (None, True)])
 def test_conversations_in_other_languages_leave(languages, kept):
     rules = ALL.model_copy(update={"languages": languages})
@@ -394,8 +411,8 @@ def test_the_model_of_languages_needs_no_network(monkeypatch, tmp_path):
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    language.detector.cache_clear()
-    assert language.language_of(["This is a sentence in plain English, long enough."]) == "en"
+    language.predictor.cache_clear()
+    assert language.language_of(["This sentence, long enough, reads like English prose."]) == "en"
 
 
 # --- properties
@@ -453,6 +470,27 @@ def test_what_is_left_is_fit_to_learn_from_and_cleaning_it_again_changes_nothing
     assert all(order.is_seen(message) for message in cleaned.messages)
     assert sum(len(message["content"]) for message in cleaned.messages) <= rules.longest
     assert clean.apply_rules(cleaned.messages, rules) == clean.Cleaned(cleaned.messages, "", {}, cleaned.lang)
+
+
+@given(st.lists(TEXTS, max_size=5), RULES)
+@settings(max_examples=400, deadline=None)
+def test_in_a_sound_text_there_is_nothing_to_mend(texts, rules):
+    for text in clean.sound_texts(texts, rules):
+        assert clean.mend_text(text, rules) == (text, {})
+
+
+@pytest.mark.parametrize("name", ["key", "API_KEYS", "token\x1f", "secret:\n", "passwd' ", 'PASSWORD"]', "to\u212aen"])
+def test_a_text_with_a_key_under_its_name_is_not_sound(name):
+    text = f"{name}='{HEX}'"
+    assert personal.mask(text)[0] == text or not clean.sound_texts([text], ALL)
+
+
+@given(CONVERSATIONS)
+@settings(deadline=None)
+@example(talk("q", "a"))
+def test_turns_in_order_are_left_as_they_are(messages):
+    if order.is_in_order(messages):
+        assert all(rule(messages) == (messages, 0) for _, rule in order.ORDER)
 
 
 CODE = st.lists(SCRAPS.filter(lambda scrap: "`" not in scrap and "~" not in scrap), min_size=1, max_size=8).map("".join)

@@ -61,7 +61,7 @@ def asked(
     loaded: Loaded, prompts: list[list[int]], *, rows: int, limit: int = LIMIT, forced: int = FORCED, **how: Any
 ) -> list[Written]:
     """The replies, in batches of at most so many rows."""
-    rules = rules_of(loaded.tokenizer, limit=limit, forced_limit=forced)
+    rules = rules_of(loaded.tokenizer, limit=limit, at_answer=True, forced_limit=forced)
     longest = max((len(prompt) for prompt in prompts), default=0) + rules.room
     return replies(OWN, loaded, prompts, rules, batch_tokens=rows * longest, **{"progress": silent, **how})
 
@@ -183,7 +183,7 @@ def test_in_float32_no_reply_changes_when_it_is_asked_alone(folders):
     loaded = loaded_from(folders["Gemma"])
     prompts = some_prompts(7)
     told = asked(loaded, prompts, rows=7)
-    rules = rules_of(loaded.tokenizer, limit=LIMIT, forced_limit=FORCED)
+    rules = rules_of(loaded.tokenizer, limit=LIMIT, at_answer=True, forced_limit=FORCED)
     assert changed_alone(OWN, loaded, prompts, rules, told, 2) == (0, 4)
     assert changed_alone(OWN, loaded, prompts, rules, told[::-1], 1)[0] > 3
 
@@ -250,7 +250,7 @@ def test_no_prompts_no_replies(taught):
 def test_prompts_longer_than_the_context_are_refused_and_counted_before_anybody_is_asked(folders):
     loaded = loaded_from(folders["Llama-2"])
     told: list[int] = []
-    room = rules_of(loaded.tokenizer, limit=LIMIT, forced_limit=FORCED).room
+    room = rules_of(loaded.tokenizer, limit=LIMIT, at_answer=True, forced_limit=FORCED).room
     with pytest.raises(DataError, match=rf"1 of 2 prompts.* up to {CONTEXT + 1} tokens.* holds {CONTEXT}"):
         asked(
             loaded,

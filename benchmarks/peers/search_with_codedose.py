@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import accumulate
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,29 +21,33 @@ from codedose.pool.near import candidates, repeats, signatures
 THRESHOLD = 0.8
 
 
-def signed(shard: Path) -> tuple[list[str], list[int], NDArray[np.uint32]]:
-    """The ids of a file, how long their texts are, and their signatures."""
-    rows = [json.loads(line) for line in lines(shard)]
+def signed(shard: Path) -> tuple[list[str], list[int], list[int], NDArray[np.uint32]]:
+    """The ids of a file, how long their texts are, where their lines start, and their signatures."""
+    lines = shard.read_bytes().splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines]
     texts = [row["text"] for row in rows]
-    return [row["id"] for row in rows], [len(text) for text in texts], signatures(texts)
+    starts = list(accumulate(map(len, lines[:-1]), initial=0))
+    return [row["id"] for row in rows], [len(text) for text in texts], starts, signatures(texts)
 
 
-def lines(shard: Path) -> list[bytes]:
-    return shard.read_bytes().splitlines()
+def text_at(shard: Path, start: int) -> str:
+    with shard.open("rb") as file:
+        file.seek(start)
+        return str(json.loads(file.readline())["text"])
 
 
 def main(folder: str, out: str, processes: str) -> None:
     shards = sorted(Path(folder).iterdir())
     with ProcessPoolExecutor(int(processes), mp_context=get_context("spawn")) as pool:
         done = list(pool.map(signed, shards))
-    ids = [name for names, _, _ in done for name in names]
-    lengths = [length for _, some, _ in done for length in some]
+    ids = [name for names, _, _, _ in done for name in names]
+    lengths = [length for _, some, _, _ in done for length in some]
+    places = [(shard, start) for shard, (_, _, starts, _) in zip(shards, done, strict=True) for start in starts]
 
     def texts_of(wanted: Sequence[int]) -> list[str]:
-        every = [line for shard in shards for line in lines(shard)]
-        return [json.loads(every[row])["text"] for row in wanted]
+        return [text_at(*places[row]) for row in wanted]
 
-    pairs = candidates(np.concatenate([some for _, _, some in done]), THRESHOLD)
+    pairs = candidates(np.concatenate([some for _, _, _, some in done]), THRESHOLD)
     order = sorted(range(len(ids)), key=lambda row: (-lengths[row], ids[row]))
     leaving = repeats(pairs, texts_of, order, THRESHOLD)
     Path(out).write_text(json.dumps([ids[row] for row in leaving]))

@@ -331,7 +331,7 @@ def generate_step(
         for item, question in items.select("item_id", "question").iter_rows()
     }
     prompts = [prompt_to[item] for item, _ in asked]
-    rules = rules_of(model.tokenizer, limit=max_new_tokens, forced_limit=how["forced_tokens"])
+    rules = rules_of(model.tokenizer, limit=max_new_tokens, at_answer=True, forced_limit=how["forced_tokens"])
     told = replies(
         engine(how["engine"]),
         model,

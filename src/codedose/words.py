@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 VERSION = 1  # of the hashes: changing what a word is, or its hash, makes it another number
 
-BLOCK = 1 << 20  # bytes cut at a time, so that the tables of a block stay in the processor's cache
+BLOCK = 1 << 20  # characters cut at a time, so that the tables of a block stay in the processor's cache
 SEPARATOR, LETTER, DIGIT, ALONE = 0, 1, 2, 3  # what a byte can be; ALONE starts a character that is a word by itself
 
 LONGEST_FRACTION = 20  # digits after a decimal point that are looked at
@@ -61,8 +61,11 @@ def ngrams(words: Words, n: int) -> Words:
     offsets = np.concatenate([[0], counts.cumsum()]).astype(np.int64)
     if len(words.hashes) < n:
         return Words(np.empty(0, np.uint64), offsets)
-    starts = np.arange(offsets[-1]) + np.repeat(words.offsets[:-1] - offsets[:-1], counts)
-    return Words(rolled(words.hashes, n)[starts], offsets)
+    found = rolled(words.hashes, n)
+    over = (words.offsets[1:-1, None] - np.arange(1, n)).ravel()  # runs that go on into the next text
+    stays = np.ones(len(found), bool)
+    stays[over[(over >= 0) & (over < len(found))]] = False
+    return Words(found[stays], offsets)
 
 
 def shingles(words: Words, n: int) -> Words:
@@ -108,11 +111,12 @@ def one_way(values: Hashes) -> Hashes:
 def splitmix(values: Hashes) -> Hashes:
     """splitmix64 (Steele, Lea, Flood 2014): each bit of the input changes half of the output."""
     mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(30)
+    shifted = mixed >> np.uint64(30)
+    mixed ^= shifted
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
+    mixed ^= np.right_shift(mixed, np.uint64(27), out=shifted)
     mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
+    mixed ^= np.right_shift(mixed, np.uint64(31), out=shifted)
     return mixed
 
 
@@ -126,13 +130,13 @@ def power(exponent: int) -> np.uint64:
 # ---- bytes -> words
 
 
-def blocks(texts: Sequence[str]) -> Iterator[list[bytes]]:
-    """The texts as bytes in lower case, about BLOCK of them at a time."""
-    block: list[bytes] = []
+def blocks(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts, about BLOCK characters of them at a time."""
+    block: list[str] = []
     size = 0
     for text in texts:
-        block.append(text.lower().encode("utf-8", "surrogatepass"))
-        size += len(block[-1])
+        block.append(text)
+        size += len(text)
         if size >= BLOCK:
             yield block
             block, size = [], 0
@@ -140,16 +144,19 @@ def blocks(texts: Sequence[str]) -> Iterator[list[bytes]]:
         yield block
 
 
-def cut(block: Sequence[bytes]) -> tuple[Hashes, Places]:
+def cut(block: Sequence[str]) -> tuple[Hashes, Places]:
     """The hashes of all words in a block, and how many each of its texts has."""
-    data = np.frombuffer(b"\n" + b"\n".join(block) + AHEAD, np.uint8)
-    ends = 1 + np.cumsum([len(text) + 1 for text in block])  # after the line feed that closes each text
-    kinds = KINDS[data]
+    said = [text.lower().encode("utf-8", "surrogatepass") for text in block]
+    text = bytearray(b"\n" + b"\n".join(said) + AHEAD)
+    data, kinds = np.frombuffer(text, np.uint8), np.frombuffer(text.translate(KINDS.tobytes()), np.uint8)
+    ends = 1 + np.cumsum([len(text) + 1 for text in said])  # after the line feed that closes each text
     mark_wide(data, kinds)
     gone = unwritten(data, kinds)
     if len(gone):
         ends -= np.searchsorted(gone, ends)
-        data, kinds = np.delete(data, gone), np.delete(kinds, gone)
+        stays = np.ones(len(data), bool)
+        stays[gone] = False
+        data, kinds = data[stays], kinds[stays]
     starts, stops = borders(data, kinds)
     found, starts = as_numerals(hashed(data, starts, stops), data, starts, stops)
     return found, np.diff(np.searchsorted(starts, ends), prepend=0)
@@ -198,9 +205,9 @@ def apostrophes(data: Bytes, kinds: Bytes) -> Places:
     curly = np.flatnonzero(data == 0xE2)
     curly = curly[(data[curly + 1] == 0x80) & (data[curly + 2] == 0x99)]
     curly = curly[(kinds[curly - 1] == LETTER) & (kinds[curly + 3] == LETTER)]
-    spaces = np.flatnonzero(data[:-2] == ord(" "))
-    spaces = spaces[(data[spaces + 1] == ord("s")) | (data[spaces + 1] == ord("t"))]
-    spaces = spaces[(kinds[spaces + 2] == SEPARATOR) & (kinds[spaces - 1] == LETTER)]
+    lone = ((data[1:-1] == ord("s")) | (data[1:-1] == ord("t"))) & (kinds[2:] == SEPARATOR)
+    spaces = np.flatnonzero(lone & (data[:-2] == ord(" ")))
+    spaces = spaces[kinds[spaces - 1] == LETTER]
     return np.concatenate([straight, curly, curly + 1, curly + 2, spaces])
 
 

@@ -6,7 +6,7 @@ sign that is at least as long, or with the text.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # What follows an opening row of backticks must hold none, or it is code inside a sentence.
 # Possessive throughout: a hostile line costs one pass.
@@ -15,8 +15,7 @@ NOT_CODE = frozenset({"output", "text", "txt", "plaintext", "console-output", "m
 SIGNS = ("```", "~~~")
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(NamedTuple):
     """A part of a text, from `start` to `end`: prose, or what stands inside one fenced block (`fenced`).
 
     A fence line itself belongs to the prose around it. `tag` is the block's language in lower case,
@@ -37,7 +36,7 @@ def stretches(text: str) -> Iterator[Stretch]:
     """The stretches of `text` in order, without gaps; empty ones are left out."""
     start = 0
     opener, tag = "", ""
-    for begin, end in signed_lines(text) if "```" in text or "~~~" in text else ():
+    for begin, end in signed_lines(text) if "`" in text or "~" in text else ():
         sign, named = fence_of(text[begin:end])
         if not opener and sign:
             yield Stretch(start, end)

@@ -22,10 +22,10 @@ __all__ = ["Sampling", "batches", "changed_alone", "engine", "replies", "resolve
 Progress = Callable[[int, int, str], None]
 
 
-def rules_of(tokenizer: Any, *, limit: int, forced_limit: int) -> Rules:
-    """When a reply ends, in the tokens of this tokenizer."""
-    force = tokenizer.encode(FORCE, add_special_tokens=False)
-    return Rules(stop_token(tokenizer), limit, tuple(force), forced_limit)
+def rules_of(tokenizer: Any, *, limit: int, at_answer: bool, forced_limit: int) -> Rules:
+    """When a reply ends (row.py), in the tokens of this tokenizer."""
+    force = tokenizer.encode(FORCE, add_special_tokens=False) if forced_limit else []
+    return Rules(stop_token(tokenizer), limit, at_answer, tuple(force), forced_limit)
 
 
 def replies(

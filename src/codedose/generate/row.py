@@ -26,10 +26,14 @@ class Written:
 
 @dataclass(frozen=True)
 class Rules:
-    """When a reply ends: the stop token, the limits in tokens, and the tokens that force an answer."""
+    """When a reply ends: at the stop token, at the limit and, where `at_answer` says so, after its answer line.
+
+    Then come the tokens that force an answer and at most `forced_limit` more; with 0 the reply is all.
+    """
 
     stop: int
     limit: int
+    at_answer: bool
     force: tuple[int, ...]
     forced_limit: int
 
@@ -69,7 +73,7 @@ class Row:
             self.close("stop", [])
             return
         written.append(token)
-        if self.ended(written):
+        if self.rules.at_answer and self.ended(written):
             self.close("stop", [token])
         elif len(written) == limit:
             self.close("length", [token])
@@ -80,8 +84,9 @@ class Row:
         """End the reply and force an answer, or end the forced answer and with it the row."""
         if self.finish:
             self.is_done = True
-        else:
-            self.finish, self.feed = finish, [*unread, *self.rules.force]
+            return
+        self.finish, self.feed = finish, [*unread, *self.rules.force]
+        self.is_done = self.rules.forced_limit == 0
 
     @property
     def written(self) -> Written:

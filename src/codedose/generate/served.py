@@ -37,6 +37,8 @@ def generate(
     drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling else {"temperature": 0.0}
     for row, tokens in zip(rows, ask(loaded, prompts, rules, rules.limit, drawn, seeds), strict=True):
         replay(row, tokens, until=lambda row: bool(row.finish))
+    if not rules.forced_limit:
+        return [row.written for row in rows]
     fed = [[*prompt, *row.reply, *rules.force] for prompt, row in zip(prompts, rows, strict=True)]
     for row, tokens in zip(rows, ask(loaded, fed, rules, rules.forced_limit, {"temperature": 0.0}, []), strict=True):
         replay(row, tokens, until=lambda row: row.is_done)

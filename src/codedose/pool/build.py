@@ -20,23 +20,24 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from codedose import tables
 from codedose.errors import DataError, MachineError
-from codedose.pool.clean import apply_rules
+from codedose.pool.clean import apply_rules, sound_texts
 from codedose.pool.near import candidates, repeats, signatures
 from codedose.pool.read import Message, Reading, measured, read
 from codedose.study import Cleaning, Source
 
 BATCH = 4_000_000  # characters: about thirty batches for the ShareGPT prefix of 125 MB
+AHEAD = 2  # batches that each further process has or waits with
 FEW = 3  # batches; a pool of so few is cleaned here, since starting processes takes longer
 DUPLICATE = "exact duplicate of another conversation"
 NEAR_DUPLICATE = "near duplicate of another conversation"
 
 Progress = Callable[[int, int, str], None]
 Drop = dict[str, object]
+Work = tuple[Sequence[Reading], Path, Cleaning]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def build(
         found: Counter[tuple[str, str, str, str]] = Counter()
         readings = chain.from_iterable(counted(source, clean, folder, found) for source in sources)
         numbered = enumerate(batches(readings))
-        work = ((batch, parts / f"{number:06d}.parquet", clean) for number, batch in numbered)
+        work = ((batch, parts / f"{number:06d}.arrow", clean) for number, batch in numbered)
         done = [each for number, each in enumerate(side_by_side(work, processes), 1) if told(progress, number)]
         index = indexed([each.index for each in done])
         leaving = repeated(index, np.concatenate([each.signatures for each in done]), parts, clean.near_duplicates)
@@ -137,24 +138,34 @@ def batches(readings: Iterable[Reading]) -> Iterator[list[Reading]]:
         yield batch
 
 
-def side_by_side(work: Iterator[tuple[list[Reading], Path, Cleaning]], processes: int) -> Iterator[Cleaned]:
-    """What `clean_batch` makes of each piece of work, in its order, in as many processes as are given."""
+def side_by_side(work: Iterator[Work], processes: int) -> Iterator[Cleaned]:
+    """What `clean_batch` makes of each piece of work, in its order, in as many processes as are given.
+
+    This process is one of them: it cleans whenever the others have enough to do.
+    """
     first = list(islice(work, FEW))
     if processes == 1 or len(first) < FEW:
         yield from (clean_batch(*each) for each in chain(first, work))
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=end_with_parent) as pool:
+    others, context = processes - 1, multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(others, mp_context=context, initializer=end_with_parent) as pool:
         waiting: deque[Future[Cleaned]] = deque()
         try:
             for each in chain(first, work):
-                waiting.append(pool.submit(clean_batch, *each))
-                if len(waiting) > processes + 1:
+                is_enough = sum(not one.done() for one in waiting) >= AHEAD * others
+                waiting.append(cleaned_here(each) if is_enough else pool.submit(clean_batch, *each))
+                while waiting and waiting[0].done():
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool:
             raise MachineError("a process that cleans conversations was killed; is there enough memory?") from None
+
+
+def cleaned_here(work: Work) -> "Future[Cleaned]":
+    done: Future[Cleaned] = Future()
+    done.set_result(clean_batch(*work))
+    return done
 
 
 def end_with_parent() -> None:
@@ -171,21 +182,22 @@ def end_with_parent() -> None:
 
 def clean_batch(batch: Sequence[Reading], part: Path, clean: Cleaning) -> Cleaned:
     """Clean a batch of readings and write what stays to the file `part` (tables.EXAMPLES)."""
-    kept, drops, repairs = [], [], []
+    kept, contents, drops, repairs = [], [], [], []
+    sound = sound_texts([message["content"] for reading in batch for message in reading.messages], clean)
     for reading in batch:
         name: Drop = {"source": reading.source, "reference": reading.reference}
         if reading.problem:
             drops.append(name | {"reason": reading.problem})
             continue
-        cleaned = apply_rules(reading.messages, clean)
+        cleaned = apply_rules(reading.messages, clean, sound)
         if cleaned.reason:
             drops.append(name | {"reason": cleaned.reason})
             continue
         kept.append(row_of(reading, cleaned.messages, cleaned.lang))
+        contents.append("\n".join(message["content"] for message in cleaned.messages))
         repairs += [name | {"rule": rule, "count": count} for rule, count in cleaned.repairs.items()]
     examples = tables.EXAMPLES.frame(kept)
-    examples.write_parquet(part, compression="lz4", statistics=False)
-    contents = texts(examples)
+    examples.write_ipc(part)
     signed = signatures(contents) if clean.near_duplicates else np.zeros((len(contents), 0), np.uint32)
     return Cleaned(index_of(examples, contents), drops, repairs, signed)
 
@@ -246,7 +258,7 @@ def texts_at(rows: pl.DataFrame, parts: Path, wanted: Sequence[int]) -> list[str
     asked = rows.select("part", "place")[list(wanted)].with_row_index("order")
     found: dict[int, str] = {}
     for (number,), group in asked.group_by("part", maintain_order=True):
-        frame = pl.read_parquet(parts / f"{number:06d}.parquet", columns=["messages"])
+        frame = pl.read_ipc(parts / f"{number:06d}.arrow", columns=["messages"])
         found |= dict(zip(group["order"], texts(frame[group["place"].to_list()]), strict=True))
     return [found[order] for order in range(len(wanted))]
 
@@ -263,10 +275,12 @@ def left(index: pl.DataFrame, leaving: dict[int, str]) -> pl.DataFrame:
 
 def write_examples(parts: Path, index: pl.DataFrame, leaving: dict[int, str], path: Path) -> None:
     """The rows that stay, in the order of their sources, one row group for each part."""
+    import pyarrow.parquet as pq
+
     stays = ~index["row"].is_in(list(leaving))
     with pq.ParquetWriter(path, tables.EXAMPLES.frame([]).to_arrow().schema, compression="zstd") as writer:
         for (number,), rows in index.with_columns(stays=stays).group_by("part", maintain_order=True):
-            frame = pl.read_parquet(parts / f"{number:06d}.parquet")
+            frame = pl.read_ipc(parts / f"{number:06d}.arrow")
             kept = tables.check(frame.filter(rows["stays"]), tables.EXAMPLES)
             if kept.height:
                 writer.write_table(kept.to_arrow())
@@ -274,6 +288,8 @@ def write_examples(parts: Path, index: pl.DataFrame, leaving: dict[int, str], pa
 
 def leave_out(out: Path, leaks: pl.DataFrame) -> None:
     """Take the examples that contain benchmark items (tables.LEAKS) out of the pool that `build` wrote to `out`."""
+    import pyarrow.parquet as pq
+
     if leaks.is_empty():
         return
     path, draft = out / "examples.parquet", out / "examples.draft"

@@ -8,12 +8,16 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import compress
+from operator import or_
+
+import polars as pl
 
 from codedose.code.fences import stretches
+from codedose.pool import markup, personal
 from codedose.pool.language import language_of
-from codedose.pool.markup import mend_markup
 from codedose.pool.order import in_order
-from codedose.pool.personal import mask
 from codedose.pool.refusals import is_service_message, only_refuses
 from codedose.pool.shapes import Message
 from codedose.study import Cleaning
@@ -46,10 +50,13 @@ class Cleaned:
     lang: str | None
 
 
-def apply_rules(messages: Sequence[Message], rules: Cleaning) -> Cleaned:
-    """A conversation after every rule that `rules` names. Cleaning what it leaves again changes nothing."""
+def apply_rules(messages: Sequence[Message], rules: Cleaning, sound: set[str] | None = None) -> Cleaned:
+    """A conversation after every rule that `rules` names. Cleaning what it leaves again changes nothing.
+
+    `sound` are texts known to have nothing to mend (see `sound_texts`); more are added.
+    """
     left, repairs = list(messages), Counter[str]()
-    sound: set[str] = set()
+    sound = set() if sound is None else sound
     for _ in range(PASSES):
         left, reason, changed = clean_once(left, rules, sound)
         repairs += changed
@@ -91,6 +98,15 @@ def clean_once(
 # ---- texts
 
 
+def sound_texts(texts: Sequence[str], rules: Cleaning) -> set[str]:
+    """Texts in which no rule can find anything, by one look at all of them together: most are."""
+    mended = markup.SUSPECT if rules.markup == "mend" else ()
+    masked = personal.SUSPECT if rules.personal_data == "mask" else ()
+    line = pl.Series(texts, dtype=pl.String)
+    suspect = reduce(or_, map(line.str.contains, mended + masked), pl.repeat(False, len(texts), eager=True))
+    return set(compress(texts, ~suspect))
+
+
 def mend(messages: Sequence[Message], rules: Cleaning, sound: set[str]) -> tuple[list[Message], "Counter[str]"]:
     """Every text without what a page left in it, and with personal data masked, as far as `rules` say."""
     left, counts = [], Counter[str]()
@@ -109,9 +125,9 @@ def mend(messages: Sequence[Message], rules: Cleaning, sound: set[str]) -> tuple
 def mend_text(text: str, rules: Cleaning) -> tuple[str, Mapping[str, int]]:
     counts: Mapping[str, int] = {}
     if rules.markup == "mend":
-        text, counts = mend_markup(text)
+        text, counts = markup.mend_markup(text)
     if rules.personal_data == "mask":
-        text, masked = mask(text)
+        text, masked = personal.mask(text)
         counts = {**counts, **masked}
     return text, counts
 

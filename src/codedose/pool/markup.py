@@ -18,9 +18,10 @@ BUTTONS = "captions of buttons left out"
 
 # Converters to markdown escape `_` and `*` wherever they stand, and never a backslash, so that an odd row of
 # backslashes was one shorter. Brackets, `\(`, `\.` or `\$` are never theirs: mathematics, patterns, paths.
-# A folder such as C:\_work is none either.
-ESCAPE = re.compile(r"(?<![\\])(?<!\b[A-Za-z]:)((?:\\\\)*+)\\([_*])")
+# A folder such as C:\_work is none either. The pattern begins with a backslash, which is quick to look for.
+ESCAPE = re.compile(r"\\(?<!\\\\)(?<!\b[A-Za-z]:\\)((?:\\\\)*+)([_*])")
 LINE_ESCAPE = re.compile(r"(?m)^([ \t]{0,3}+(?:\d{1,3}+)?+)\\([#>+.-])(?=[#> ])")
+ANY_LINE_ESCAPE = re.compile(r"\\[#>+.-][#> ]")
 
 CHARACTERS = {"lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " ", "amp": "&"}
 CHARACTERS |= {"#34": '"', "#39": "'", "#039": "'", "#x27": "'", "#60": "<", "#62": ">", "#160": " ", "#38": "&"}
@@ -52,6 +53,14 @@ FORMATTING = re.compile(r"</?(?:br|p|b|strong|i|em) ?/?>")
 SPEAKS_OF_TAGS = re.compile(
     r"(?i)\b(?:html|css|xml|jsx|tags?|markup|markdown|browser|element|javascript|php|code|script|render\w*)\b"
     r"|[\"'`=(]\s?</?\w|>[\"'`;]|^\s*[{}]\s*$"
+)
+
+# Patterns for one look at many texts (polars' regular expressions): a text without any of them has nothing to mend.
+SUSPECT = (
+    r"\\[_*#>+.-]",
+    r"Copy code|" + "|".join(LAST_LINES),
+    r"</?(?:br|p|b|strong|i|em|div|span|code|button|svg|ul|ol|li|h[1-6])",
+    rf"&(?:{'|'.join(CHARACTERS)});",
 )
 
 
@@ -96,6 +105,8 @@ def undo_escapes(prose: str) -> tuple[str, int]:
     if "\\" not in prose:
         return prose, 0
     left, count = ESCAPE.subn(r"\1\2", prose)
+    if not ANY_LINE_ESCAPE.search(left):
+        return left, count
     left, more = LINE_ESCAPE.subn(r"\1\2", left)
     return left, count + more
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codedose.errors import MachineError
-from codedose.words import Hashes, shingles, words
+from codedose.words import Hashes, blocks, rolled, shingles, words
 
 WINDOW = 5  # words
 PERMUTATIONS = 128
@@ -36,11 +36,18 @@ def signatures(texts: Sequence[str]) -> Signatures:
             f"the installed rensa computes MinHash version {RMinHash.ALGORITHM_VERSION}, not {ALGORITHM}; "
             "install rensa 0.5"
         )
+    return np.concatenate([np.empty((0, PERMUTATIONS), np.uint32), *map(signed, blocks(texts))])
+
+
+def signed(texts: Sequence[str]) -> Signatures:
+    """The signatures of a block of texts: few at a time, so that their tables stay in the processor's cache."""
+    from rensa import RMinHash
+
     grams = shingles(words(texts), WINDOW)
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(
         grams.hashes, grams.offsets.astype(np.uint64), num_perm=PERMUTATIONS, seed=SEED
     )
-    return np.array(matrix.to_rows(), np.uint32).reshape(len(texts), PERMUTATIONS)
+    return np.array(matrix.to_rows(), np.uint32)
 
 
 def rows_of_a_band(threshold: float) -> int:
@@ -70,8 +77,10 @@ def candidates(signed: Signatures, threshold: float) -> Pairs:
 
 def alike(rows: Pairs, band: Signatures) -> Iterator[tuple[Pairs, Pairs]]:
     """Pairs of rows whose band is the same, as two columns."""
-    order = np.lexsort(band.T[::-1])
-    changes = (band[order[1:]] != band[order[:-1]]).any(axis=1)
+    width = band.shape[1]
+    keys = rolled(band.astype(np.uint64).ravel(), width)[::width]
+    order = np.argsort(keys, kind="stable")
+    changes = keys[order[1:]] != keys[order[:-1]]
     group = np.concatenate([[0], changes.cumsum()])
     sizes = np.bincount(group)[group]
     first = np.searchsorted(group, group)

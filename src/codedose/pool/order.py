@@ -20,7 +20,7 @@ Turns = tuple[list[Message], int]
 def in_order(messages: Sequence[Message]) -> tuple[list[Message], "Counter[str]"]:
     """At most one system message, then requests and replies in turn, none of them empty; [] without an exchange."""
     left, counts = list(messages), Counter[str]()
-    for name, rule in ORDER:
+    for name, rule in () if is_in_order(messages) else ORDER:
         left, changed = rule(left)
         if changed:
             counts[name] += changed
@@ -91,6 +91,13 @@ ORDER: tuple[tuple[str, Callable[[Sequence[Message]], Turns]], ...] = (
     ("turns left out: out of turn", until_out_of_turn),
     ("trailing requests left out", until_last_reply),
 )
+
+
+def is_in_order(messages: Sequence[Message]) -> bool:
+    """Whether no rule of order has anything to do, as in most conversations."""
+    roles = [message["role"] for message in messages]
+    turns = roles[1:] if roles[:1] == ["system"] else roles
+    return bool(turns) and turns == ["user", "assistant"] * (len(turns) // 2) and all(map(is_seen, messages))
 
 
 def is_seen(message: Message) -> bool:

@@ -40,10 +40,11 @@ AMERICAN = re.compile(
 PLUS = re.compile(r"\+[1-9][\d .()-]{6}")
 # Each begins with a sign that is cheap to look for, and finds a part of every American number.
 DASHES, DOTS, BRACKETS = (re.compile(part) for part in (r"-\d\d\d-\d\d\d\d", r"\.\d\d\d\.\d\d\d\d", r"\(\d\d\d\)"))
+PHONE_NAMES = "phone|mobile|whatsapp|tel|cell|fax"
+NUMBER_WORDS = " ?(?:number|no|nr|num|us|call)"
+NAMED_NUMBER = r"[.\"'*]{0,3} ?[:=#]?[ *]{0,3}[\"']?(\(?\d[\d ().-]{6,18}\d)"
 NAMED = re.compile(
-    r"\b(?:tele)?(?:phone|mobile|whatsapp|tel|cell|fax)\b(?: ?(?:number|no|nr|num|us|call)\b)?[.\"'*]{0,3} ?[:=#]?"
-    r"[ *]{0,3}[\"']?(\(?\d[\d ().-]{6,18}\d)(?![\w%+]|[-.,(]\d)",
-    re.IGNORECASE,
+    rf"\b(?:tele)?(?:{PHONE_NAMES})\b(?:{NUMBER_WORDS}\b)?{NAMED_NUMBER}(?![\w%+]|[-.,(]\d)", re.IGNORECASE
 )
 # The last two are the bounds of 32 bits.
 INVENTED = re.compile(r"(\d)\1{5}|123456|234567|987654|876543|^1?(?:\d{3})?555\d{4}$|^1?555|^214748364|^429496729")
@@ -76,10 +77,21 @@ ISSUED_WITH_UNDERSCORE = (
 ASSIGNED = re.compile(
     r"[=:]>?[ \t\xa0]{0,2}+(?:\\?[\"']([^\s\"'<>{}\\]{20,200}+)(?=\\?[\"'])|[\"']?([\w+/-]{20,200}+={0,2})(?![\w(.\[]))"
 )
-SECRET = re.compile(r"(?:key|token|secret|passw(?:or)?d|pwd)s?\"?'?\]?\s?:?$", re.IGNORECASE)
+# \s holds \x1c to \x1f in Python's regular expressions only.
+NAMED_SO = r"(?:key|token|secret|passw(?:or)?d|pwd)s?\"?'?\]?[\s\x1c-\x1f]?:?"
+SECRET = re.compile(NAMED_SO + "$", re.IGNORECASE)
 # Words in a drawn text of 40 letters and digits: nine of one case in a row come up once in a hundred times.
 EXAMPLES = re.compile(r"[a-z]{9}|[A-Z]{9}|(?i:example|your|xxx|1234567|abcdef|\.\.\.|://|(.)\1{5})")
 SIGNS = frozenset("!@#%^&*()=+")
+
+# Patterns for one look at many texts (polars' regular expressions): a text without any of them has nothing to mask.
+SUSPECT = (
+    "|".join(re.escape(sign) for sign, _ in ISSUED + ISSUED_WITH_UNDERSCORE),
+    rf"(?i){NAMED_SO}\n?[=:]",
+    r"@[A-Za-z0-9-]+\.[A-Za-z0-9]",
+    "|".join(form.pattern for form in (PLUS, DASHES, DOTS, BRACKETS)),
+    rf"(?i)(?:{PHONE_NAMES})(?:{NUMBER_WORDS})?{NAMED_NUMBER}",
+)
 
 Masked = tuple[str, int]
 
