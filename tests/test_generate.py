@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -278,3 +280,45 @@ def test_layers_of_another_kind_are_refused_with_the_way_out(folders, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(MachineError, match=r"chunked_attention.*vllm"):
         loaded_from(folder)
+
+
+def test_a_proposed_batch_fits_into_half_of_the_free_memory(folders):
+    from codedose.generate.calibrate import bytes_a_token, propose
+
+    loaded = loaded_from(folders["Llama-3"])
+    config = loaded.model.config
+    a_token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 4
+    assert bytes_a_token(loaded) == a_token
+    found = propose(loaded, prompt=8, room=4, free=2 * 12 * a_token * 6)
+    assert found.rows <= 6
+    assert found.batch_tokens == 12 * found.rows
+    assert all(speed > 0 for _, speed in found.speeds)
+
+
+def test_the_smallest_batch_is_taken_that_a_larger_one_hardly_beats():
+    from codedose.generate.calibrate import best
+
+    assert best([(4, 10.0), (8, 19.0), (16, 20.0), (32, 20.5)]) == 8
+    assert best([(1, 3.0)]) == 1
+
+
+def test_replies_served_by_vllm_end_where_our_own_do(taught, monkeypatch):
+    """A stand-in with vLLM's interface writes on past every answer line, as vLLM does."""
+    from codedose.generate import served
+
+    loaded, prompts = taught
+
+    class Server:
+        def generate(self, asked: list[Any], settings: list[Any], use_tqdm: bool) -> list[Any]:
+            told = []
+            for prompt, how in zip(asked, settings, strict=True):
+                tokens = alone(loaded, prompt["prompt_token_ids"], how.max_tokens)
+                stopped = [] if len(tokens) == how.max_tokens else how.stop_token_ids
+                told.append(SimpleNamespace(outputs=[SimpleNamespace(token_ids=[*tokens, *stopped])]))
+            return told
+
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(SamplingParams=SimpleNamespace))
+    for limit, forced in ((24, FORCED), (7, FORCED), (24, 0)):
+        rules = rules_of(loaded.tokenizer, limit=limit, at_answer=True, forced_limit=forced)
+        found = served.generate(Loaded(Server(), loaded.tokenizer, None), prompts, rules, sampling=None, seeds=[])
+        assert found == asked(loaded, prompts, rows=4, limit=limit, forced=forced)

@@ -431,6 +431,32 @@ def test_only_what_no_study_reaches_goes(root):
     assert unreached(root) == [root / yours.folder]
 
 
+def halfway(inputs: list[Path], out: Path, *, progress, scratch: Path, fails: bool) -> None:
+    """Keeps a half, fails when it is told to, and writes how much an earlier try had kept."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    kept = sorted(path.name for path in scratch.iterdir())
+    (scratch / f"half-{len(kept)}").write_text("")
+    if fails:
+        raise DataError("half of it is done")
+    (out / "found.txt").write_text(" ".join(kept))
+
+
+def test_what_an_unfinished_step_keeps_is_there_at_its_next_try_and_gone_when_it_is_done(tmp_path):
+    fails = {"fails": True}
+    step = Step("toy", "half", halfway, 1, given=fails, has_scratch=True)
+    for _ in range(2):
+        with pytest.raises(DataError):
+            perform(tmp_path, step, lambda *news: None)
+    remember(tmp_path, "mine", [step])
+    assert unreached(tmp_path) == []
+    remember(tmp_path, "mine", [])
+    assert [folder.name for folder in unreached(tmp_path)] == [Path(step.folder).name]
+    fails["fails"] = False
+    perform(tmp_path, step, lambda *news: None)
+    assert (tmp_path / step.folder / "found.txt").read_text() == "half-0 half-1"
+    assert list(tmp_path.glob("scratch/*/*")) == []
+
+
 # Child processes
 
 

@@ -12,7 +12,8 @@ from codedose import tables
 from codedose.analyse.power import smallest_effect
 from codedose.cli.show import as_json as print_json
 from codedose.cli.show import as_table, plain, span
-from codedose.cost import cost
+from codedose.cost import PROMPT_READ, cost
+from codedose.errors import MachineError
 from codedose.keys import slug
 from codedose.label.llm import cost as price
 from codedose.plan import VERSIONS, Planner, cells
@@ -61,6 +62,26 @@ def describe(planner: Planner, root: Path) -> dict[str, Any]:
         "labelling": labelling(planner, root),
         "missing": [*files, *backbones, *too_small(planner)],
     }
+
+
+def proposals(planner: Planner) -> dict[str, str]:
+    """For each backbone that is here, how large its batches should be, from some seconds of asking it."""
+    from codedose.backbone import resolve
+    from codedose.generate import rules_of
+    from codedose.generate.calibrate import free_memory, propose
+    from codedose.generate.own import load
+
+    how, limit = planner.study.generate, max(task.max_new_tokens for task in planner.study.tasks)
+    found = {}
+    for backbone in planner.study.backbones:
+        try:
+            loaded = load(resolve(**planner.loadable(backbone), offline=True), how.dtype)
+        except MachineError as problem:
+            found[backbone.name] = f"not tried: {problem}"
+            continue
+        room = rules_of(loaded.tokenizer, limit=limit, at_answer=True, forced_limit=how.forced_tokens).room
+        found[backbone.name] = str(propose(loaded, prompt=PROMPT_READ, room=room, free=free_memory()))
+    return found
 
 
 def labelling(planner: Planner, root: Path) -> str | None:
@@ -160,6 +181,8 @@ def tell(described: Mapping[str, Any], *, as_json: bool) -> None:
         print("nothing would run: every step is done")
     if described["labelling"]:
         print(f"labels     {plain(described['labelling'])}")
+    for backbone, proposal in described["batches"].items():
+        print(f"batches    {plain(backbone)}: {plain(proposal)}")
     if described["pending"]:
         print(f"pending: {described['pending']}")
     if described["missing"]:

@@ -45,14 +45,19 @@ def new(
 
 
 def plan(
-    study: StudyFile, store: StorePath = None, cores: Cores = None, gpus: Gpus = None, json: AsJson = False
+    study: StudyFile,
+    store: StorePath = None,
+    cores: Cores = None,
+    gpus: Gpus = None,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="ask each backbone for some seconds")] = False,
+    json: AsJson = False,
 ) -> None:
     """The dry run: cells, steps and why they would run, cost, power, and what is missing here."""
-    from codedose.cli.planned import describe, tell
+    from codedose.cli.planned import describe, proposals, tell
 
     root = root_of(study, store)
-    described = describe(planner_of(study, root, cores, gpus), root)
-    tell(described, as_json=json)
+    planner = planner_of(study, root, cores, gpus)
+    tell({**describe(planner, root), "batches": proposals(planner) if calibrate else {}}, as_json=json)
 
 
 def run(

@@ -203,10 +203,12 @@ def reached(root: Path) -> set[str]:
 
 
 def unreached(root: Path) -> list[Path]:
-    """Step folders that no remembered study reaches."""
+    """Folders of steps, and what unfinished steps have kept, that no remembered study reaches."""
     kept = reached(root)
-    folders = (record.parent for record in root.glob(f"*/*/{RECORD}"))
-    return sorted(folder for folder in folders if str(folder.relative_to(root)) not in kept)
+    done = {record.parent: root for record in root.glob(f"*/*/{RECORD}")}
+    unfinished = dict.fromkeys(root.glob(f"{SCRATCH}/*/*"), root / SCRATCH)
+    folders = {**done, **unfinished}
+    return sorted(folder for folder, start in folders.items() if str(folder.relative_to(start)) not in kept)
 
 
 def forget(folders: Iterable[Path]) -> int:
