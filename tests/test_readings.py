@@ -8,7 +8,8 @@ import pytest
 from codedose.errors import DataError
 from codedose.tables import READINGS
 from codedose.tasks import TASKS, task_named
-from codedose.tasks.readings import in_code, outcome, read
+from codedose.tasks.programs import in_code
+from codedose.tasks.readings import outcome, read
 
 # reply -> (strict, lenient, forced)
 NUMBERS = {
@@ -31,7 +32,7 @@ NUMBERS = {
     "答案：１８。 Answer：１８": (None, "18", "18"),
     "Answer: eighteen": ("18", "18", "18"),
     "Answer: twenty-one birds": ("21", "21", "21"),
-    "Answer: five hundred": (None, None, None),
+    "Answer: five hundred": ("500", "500", "500"),
     "Answer: 5 + 3 = 8": ("8", "8", "5"),
     "Answer: 18 eggs (9 * 2)": ("18", "18", "18"),
     "Answer: 3 x 10^4": ("30000", "30000", "30000"),
@@ -53,7 +54,7 @@ NUMBERS = {
     ),  # a forced continuation may begin "1. She": then it says 1
     "10 - 5": (None, "5", "10"),
     " 18. The shop": (None, None, "18"),
-    "The answer is not 5. The answer is 6.": (None, "6", "5"),
+    "The answer is not 5. The answer is 6.": (None, "6", "6"),
     "x = 18": (None, "18", "18"),
     "#### 18": (None, "18", "18"),
     "<think>maybe 5, Answer: 5</think>Answer: 18": ("18", "18", "18"),

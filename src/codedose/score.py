@@ -10,7 +10,8 @@ import polars as pl
 from codedose.errors import DataError
 from codedose.tables import COMPLETIONS, ITEMS, READINGS, SCORES, check
 from codedose.tasks import task_named
-from codedose.tasks.readings import in_code, normal, read, verdict
+from codedose.tasks.programs import in_code
+from codedose.tasks.readings import forced, normal, strict_and_lenient, verdict
 from codedose.tasks.task import Task
 
 CELL = ("cell", "backbone", "family", "scale", "arm", "share", "measured_dose", "draw", "seed")
@@ -94,11 +95,11 @@ def score_replies(replies: pl.DataFrame) -> pl.DataFrame:
 def judge(task: Task, reply: Mapping[str, object]) -> Iterator[tuple[str, str | None, str]]:
     """(reading, what it reads, outcome) of one reply with text, answer, and perhaps forced_text and finish."""
     gold = normal(task, str(reply["answer"]))
-    for reading in READINGS:
-        cut = reading != "forced" and reply.get("finish") == "length"
-        text = (reply.get("forced_text") or "") if reading == "forced" else reply["text"]
-        found = read(task, str(text), reading, cut=cut)
-        yield reading, found, verdict(found, gold, cut=cut)
+    cut = reply.get("finish") == "length"
+    strict, lenient = strict_and_lenient(task, str(reply["text"]), cut=cut)
+    then = forced(task, str(reply.get("forced_text") or ""))
+    for reading, found in zip(READINGS, (strict, lenient, then), strict=True):
+        yield reading, found, verdict(found, gold, cut=cut and reading != "forced")
 
 
 def refuse_repeated(frame: pl.DataFrame, names: list[str], what: str) -> None:
