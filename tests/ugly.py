@@ -39,9 +39,9 @@ NUMBER: dict[str, Triple] = {
     "Answer: 2^{5}": ("32",) * 3,
     "Answer: 3.0e2": ("300",) * 3,
     "Answer: $1.5 million": ("1500000",) * 3,
-    "Answer: five hundred": ("500",) * 3,
-    "Answer: One hundred and twenty-five.": ("125",) * 3,
-    "Answer: two thousand birds": ("2000",) * 3,
+    "Answer: five hundred": ("500", "500", None),
+    "Answer: One hundred and twenty-five.": ("125", "125", None),
+    "Answer: two thousand birds": ("2000", "2000", None),
     "Answer: १८": ("18",) * 3,
     "Answer: 𝟏𝟖": ("18",) * 3,
     "### Answer\n18": (None, "18", "18"),
@@ -369,4 +369,97 @@ UGLY = {
 }  # fmt: skip
 
 # (task, reply, what a careful person reads, what the reader reads, why it may)
-MISREAD: tuple[tuple[str, str, Triple, Triple, str], ...] = ()
+MISREAD: tuple[tuple[str, str, Triple, Triple, str], ...] = (
+    (
+        "gsm8k",
+        "five hundred dollars.",
+        (None, "500", "500"),
+        (None, None, None),
+        "forced follows the published scorer, which reads no number words; in prose they count no answers (one of two)",
+    ),
+    (
+        "last_letters",
+        '"y-a-j-o".',
+        (None, "yajo", "yajo"),
+        (None, "yajo", "y-a-j-o"),
+        "forced follows the published scorer, which leaves the hyphens: 8 of its 500 public replies are wrong by that",
+    ),
+    (
+        "gsm8k",
+        "She had 18 hens in 2024.",
+        (None, "18", "18"),
+        (None, "2024", "18"),
+        "a year alone looks like any number, and 2024 may be the answer",
+    ),
+    (
+        "gsm8k",
+        "18. She has 16 eggs, and sells 9 of them for $2 each.",
+        (None, "18", "18"),
+        (None, "2", "18"),
+        "lenient takes the last number by definition; replies that answer first and reason later need forced or strict",
+    ),
+    (
+        "gsm8k",
+        "She has eighteen apples left.",
+        (None, "18", "18"),
+        (None, None, "18"),
+        "number words count only in stated answers: 'one' and 'two' stand in nearly every reply",
+    ),
+    (
+        "gsm8k",
+        "Answer: 1.234,50 €",
+        ("2469/2", "2469/2", "2469/2"),
+        (None, "50", "617/500"),
+        "the tasks are English, where the comma parts thousands and the point decimals",
+    ),
+    (
+        "gsm8k",
+        "Answer: 0,5",
+        ("1/2", "1/2", "1/2"),
+        (None, "5", "0"),
+        "the same comma; '0,5' may as well be two numbers, so strict gives none",
+    ),
+    (
+        "gsm8k",
+        "Answer: 5 apples and 3 pears",
+        (None, "3", "5"),
+        ("5", "5", "5"),
+        "a second number with a thing of its own is usually an aside ('18 dollars for 9 eggs')",
+    ),
+    (
+        "gsm8k",
+        "Answer: 18 eggs at 2 dollars each, so $36",
+        ("36", "36", "18"),
+        ("18", "18", "18"),
+        "the first number of an answer line is the answer far more often than one after 'so'",
+    ),
+    (
+        "last_letters",
+        "| word | last |\n|---|---|\n| Amy | y |\n\nAnswer: y",
+        ("y", "y", None),
+        ("y", "y", "last"),
+        "a forced continuation of letters is one word on its first line; a table never goes on from 'the answer is'",
+    ),
+    (
+        "last_letters",
+        "```python\nprint('Amy'[-1])\n```\nAnswer: y",
+        ("y", "y", None),
+        ("y", "y", "amy"),
+        "in a forced program the first quoted word is read; nothing is executed, and in_code marks the reply",
+    ),
+    (
+        "clutrr",
+        "Bea is the sister of Bob, but who Ann is I cannot say.",
+        (None, None, "sister"),
+        (None, "sister", "sister"),
+        "lenient takes the last kinship word of a reply that states nothing; to know that it answers another question "
+        "is to understand it",
+    ),
+    (
+        "coin_flip",
+        "The coin shows heads.",
+        (None, "yes", None),
+        (None, None, None),
+        "whether heads means yes depends on the question, which a reading does not see",
+    ),
+)

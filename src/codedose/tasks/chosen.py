@@ -28,6 +28,7 @@ LIST_BLOCK = re.compile(
 LIST_GOES_ON = re.compile(r"[^\n]{0,200}(?:\n|(?<=:)\n\n)(?:\(?\d{1,3}[.):]|[-*•+]) ?\S|(?:\(?1[.):]|[-*•+]) ")
 BARE_LINES = re.compile(r"(?:[^\n,;:.!?|()]{1,60}\n)+[^\n,;:.!?|()]{1,60}(?=\n\n|\n?$)")
 LIST_STOP = re.compile(r"(?<!\d)[.!?](?= [A-Z])")
+HYPHENED = re.compile(r"(?<![A-Za-z])[A-Za-z](?:-[A-Za-z](?![A-Za-z])){1,60}")
 HEDGED = re.compile(r"\d ?(?:or|and|to|;|,|\+|\*|x|×|-|/ ) ?[-$€£]?\d", re.IGNORECASE)
 OPERATION = re.compile(r"\d ?[-+*x×] ?[$(]?\d")
 REPEATED = re.compile(
@@ -65,6 +66,23 @@ def first_answer(task: Task, text: str) -> str | None:
     text = f"is {joined(text)}"
     found = next(answers(task, text), None)
     return next(spelled(text), None) if found is None and task.answer_type == "number" else found
+
+
+def first_candidate(task: Task, text: str) -> str | None:
+    """The first answer as the published scorer takes it from the second stage (kojima-takeshi188/zero_shot_cot).
+
+    It reads no number words and leaves hyphens between letters, so that "n-a-e-y" is not "naey". Of number words those
+    below a hundred are read all the same, since small models answer with them; longer ones are no candidates.
+    """
+    found = first_answer(task, text)
+    if (
+        task.answer_type == "letters"
+        and (apart := HYPHENED.search(text))
+        and apart[0].replace("-", "").lower() == found
+    ):
+        return apart[0].lower()
+    in_words = task.answer_type == "number" and next(numbers(f"is {joined(text)}"), None) is None
+    return None if in_words and found and len(found) > 2 else found
 
 
 def first_list(text: str) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from codedose.errors import DataError
 from codedose.tables import READINGS
-from codedose.tasks.chosen import LIST_GOES_ON, first_answer, last_answer
+from codedose.tasks.chosen import LIST_GOES_ON, first_answer, first_candidate, last_answer
 from codedose.tasks.numerals import SCALES, numbers
 from codedose.tasks.plain import plain
 from codedose.tasks.statements import Statement, own_part, signs, statements
@@ -26,7 +26,7 @@ PLACEHOLDER = re.compile(
 )
 FORCED_SPAN = 4_000  # characters of a continuation, which is meant to be a few tokens
 # A number may go on after these; after another word or a closing sign it is whole.
-NUMBER_GOES_ON = re.compile(r"(?:\d[.,]?|[-+*/=x×^$€£¥₹(]|\b(?:and|or|to|point))\Z")
+NUMBER_GOES_ON = re.compile(r"(?:\d[.,]?|[-+/=x×^$€£¥₹(]| \*|\b(?:and|or|to|point))\Z")
 PART_OF_SCALE = re.compile(r"\d ([a-z]+)\Z")
 WORD_GOES_ON = re.compile(r"[^\s.!)\]}*\"'`]\Z")
 
@@ -47,7 +47,7 @@ def read(task: Task, text: str, reading: str, *, cut: bool = False) -> str | Non
 
 def forced(task: Task, text: str) -> str | None:
     """The first answer of a continuation of "the answer is"."""
-    return first_answer(task, plain(without_placeholders(task, text[:FORCED_SPAN])))
+    return first_candidate(task, plain(without_placeholders(task, text[:FORCED_SPAN])))
 
 
 def strict_and_lenient(task: Task, text: str, *, cut: bool) -> tuple[str | None, str | None]:
@@ -56,7 +56,7 @@ def strict_and_lenient(task: Task, text: str, *, cut: bool) -> tuple[str | None,
     found = signs(whole)
     reply = own_part(task, whole, found)
     said = statements(task, reply, [sign for sign in found if sign.end <= len(reply)])
-    if cut and said and said[-1].end == len(whole) and may_go_on(task, text, reply[said[-1].start :]):
+    if cut and said and not whole[said[-1].end :].strip(" .") and may_go_on(task, text, reply[said[-1].start :]):
         said = without_the_cut_one(said)
     last = last_said(task, reply, said)
     return agreed(reply, said, last), last or (None if cut else last_answer(task, reply))
