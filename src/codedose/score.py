@@ -10,9 +10,11 @@ import polars as pl
 from codedose.errors import DataError
 from codedose.tables import COMPLETIONS, ITEMS, READINGS, SCORES, check
 from codedose.tasks import task_named
+from codedose.tasks.official import cluster_of
 from codedose.tasks.programs import in_code
 from codedose.tasks.readings import forced, normal, strict_and_lenient, verdict
 from codedose.tasks.task import Task
+from codedose.tasks.twins import item_id_of
 
 CELL = ("cell", "backbone", "family", "scale", "arm", "share", "measured_dose", "draw", "seed")
 FINISHES = ("stop", "length")
@@ -76,9 +78,7 @@ def score_replies(replies: pl.DataFrame) -> pl.DataFrame:
     are there. Without a forced_text column there is no forced reading. Raises DataError for a missing
     column, an empty field and a finish other than stop and length, with the number of the row.
     """
-    missing = [name for name in ("task", "question", "answer", "text") if name not in replies.columns]
-    if missing:
-        raise DataError(f"the replies lack the column(s) {', '.join(missing)}; they have {replies.columns}")
+    refuse_lacking(replies)
     readings = [reading for reading in READINGS if reading != "forced" or "forced_text" in replies.columns]
     verdicts = []
     for number, reply in enumerate(replies.iter_rows(named=True)):
@@ -90,6 +90,39 @@ def score_replies(replies: pl.DataFrame) -> pl.DataFrame:
     schema = {"row": pl.UInt32, "reading": pl.String, "read": pl.String, "outcome": pl.String, "in_code": pl.Boolean}
     told = pl.DataFrame(verdicts, schema=schema)
     return pl.concat([replies[told["row"]], told.drop("row")], how="horizontal")
+
+
+def score_in_cell(replies: pl.DataFrame, *, cell: Mapping[str, object]) -> tuple[pl.DataFrame, int]:
+    """(scores, left out): tables.SCORES of replies that were asked outside a study, and how many replies ask the same
+    as an earlier one of the same log and sample, since an item counts once.
+
+    `cell` gives CELL. The items are named by their questions, as everywhere, so that cells pair over them; without a
+    forced_text column there is no forced reading. Raises DataError where two logs hold a reply to one item.
+    """
+    scored = score_replies(named_items(replies))
+    keys = ["item_id", "sample", "reading"]
+    once = scored.unique(["log", *keys], keep="first", maintain_order=True)
+    refuse_repeated(once, keys, "item, sample and reading (give the logs of one run)")
+    columns = [pl.lit(cell[name]).alias(name) for name in CELL]
+    whole = once.with_columns(*columns, origin=pl.lit("official"), level=pl.lit(None, pl.Int64))
+    typed = whole.select(pl.col(name).cast(wanted) for name, wanted in SCORES.columns.items())
+    return check(typed, SCORES), (scored.height - once.height) // scored["reading"].n_unique()
+
+
+def named_items(replies: pl.DataFrame) -> pl.DataFrame:
+    """`replies` with the columns of their items, and sample and log where they lack them."""
+    refuse_lacking(replies)
+    rows = []
+    for number, reply in enumerate(replies.iter_rows(named=True), 1):
+        refuse_gaps(reply, number)
+        task = task_named(reply["task"])
+        item_id = item_id_of(task, reply["question"])
+        cluster = cluster_of(task, reply["question"]) or item_id
+        rows.append({"item_id": item_id, "domain": task.domain, "cluster": cluster})
+    schema = {"item_id": pl.String, "domain": pl.String, "cluster": pl.String}
+    named = pl.concat([replies, pl.DataFrame(rows, schema=schema)], how="horizontal")
+    missing = {"sample": pl.lit(0, pl.Int64), "log": pl.lit("")}
+    return named.with_columns(**{name: value for name, value in missing.items() if name not in replies.columns})
 
 
 def judge(task: Task, reply: Mapping[str, object]) -> Iterator[tuple[str, str | None, str]]:
@@ -118,6 +151,12 @@ def refuse_strangers(completions: pl.DataFrame, items: pl.DataFrame, cell: str) 
     others = completions.filter(pl.col("cell") != cell)
     if others.height:
         raise DataError(f"{others.height} completions are of the cell {others['cell'][0]!r}, not {cell!r}")
+
+
+def refuse_lacking(replies: pl.DataFrame) -> None:
+    missing = [name for name in ("task", "question", "answer", "text") if name not in replies.columns]
+    if missing:
+        raise DataError(f"the replies lack the column(s) {', '.join(missing)}; they have {replies.columns}")
 
 
 def refuse_gaps(reply: Mapping[str, object], number: int) -> None:
