@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from codedose.errors import DataError, StudyError
+from codedose.tables import whole_signs
 from codedose.tasks import task_named
 from codedose.tasks.readings import normal
 from codedose.tasks.task import Task
@@ -53,13 +54,6 @@ def replies_of(paths: Sequence[Path], harness: str, task: str | None) -> pl.Data
     if not rows:
         raise DataError(f"{paths[0]}: holds no samples")
     return pl.DataFrame([whole_signs(row) for row in rows], schema=REPLIES)
-
-
-def whole_signs(row: Mapping[str, object]) -> dict[str, object]:
-    """The row with ? for half surrogate pairs, which JSON can hold and no table can."""
-    return {
-        name: cell.encode("utf-8", "replace").decode() if isinstance(cell, str) else cell for name, cell in row.items()
-    }
 
 
 def lm_eval_replies(path: Path, name: str | None) -> Iterator[dict[str, object]]:

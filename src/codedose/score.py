@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from codedose.errors import DataError
-from codedose.tables import COMPLETIONS, ITEMS, READINGS, SCORES, check
+from codedose.errors import DataError, StudyError
+from codedose.tables import COMPLETIONS, ITEMS, READINGS, SCORES, check, whole_signs
 from codedose.tasks import task_named
 from codedose.tasks.official import cluster_of
 from codedose.tasks.programs import in_code
@@ -17,6 +17,7 @@ from codedose.tasks.task import Task
 from codedose.tasks.twins import item_id_of
 
 CELL = ("cell", "backbone", "family", "scale", "arm", "share", "measured_dose", "draw", "seed")
+VERDICT = {"reading": pl.String, "read": pl.String, "outcome": pl.String, "in_code": pl.Boolean}
 FINISHES = ("stop", "length")
 
 
@@ -56,7 +57,7 @@ def read_replies(path: Path) -> pl.DataFrame:
         raise DataError(f"{path}: holds no replies; give one JSON object a line")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return pl.DataFrame(
-        [{name: row.get(name) for name in names} for row in rows], infer_schema_length=None, strict=False
+        [whole_signs({name: row.get(name) for name in names}) for row in rows], infer_schema_length=None, strict=False
     )
 
 
@@ -84,10 +85,10 @@ def score_replies(replies: pl.DataFrame) -> pl.DataFrame:
     for number, reply in enumerate(replies.iter_rows(named=True)):
         refuse_gaps(reply, number + 1)
         code = in_code(reply["text"])
-        for reading, found, outcome in judge(task_named(reply["task"]), reply):
+        for reading, found, outcome in judged(reply, number + 1):
             if reading in readings:
                 verdicts.append({"row": number, "reading": reading, "read": found, "outcome": outcome, "in_code": code})
-    schema = {"row": pl.UInt32, "reading": pl.String, "read": pl.String, "outcome": pl.String, "in_code": pl.Boolean}
+    schema = {"row": pl.UInt32, **VERDICT}
     told = pl.DataFrame(verdicts, schema=schema)
     return pl.concat([replies[told["row"]], told.drop("row")], how="horizontal")
 
@@ -109,18 +110,33 @@ def score_in_cell(replies: pl.DataFrame, *, cell: Mapping[str, object]) -> tuple
     return check(typed, SCORES), (scored.height - once.height) // scored["reading"].n_unique()
 
 
+def judged(reply: Mapping[str, object], number: int) -> list[tuple[str, str | None, str]]:
+    """What judge says of a row; an unknown task and a gold of another type are named with the row."""
+    try:
+        return list(judge(known_task(str(reply["task"]), number), reply))
+    except DataError as problem:
+        raise DataError(f"row {number}: {str(problem).removeprefix(f'row {number}: ')}") from None
+
+
+def known_task(name: str, number: int) -> Task:
+    try:
+        return task_named(name)
+    except StudyError as problem:
+        raise DataError(f"row {number}: {problem}") from None
+
+
 def named_items(replies: pl.DataFrame) -> pl.DataFrame:
     """`replies` with the columns of their items, and sample and log where they lack them."""
     refuse_lacking(replies)
     rows = []
     for number, reply in enumerate(replies.iter_rows(named=True), 1):
         refuse_gaps(reply, number)
-        task = task_named(reply["task"])
+        task = known_task(reply["task"], number)
         item_id = item_id_of(task, reply["question"])
         cluster = cluster_of(task, reply["question"]) or item_id
         rows.append({"item_id": item_id, "domain": task.domain, "cluster": cluster})
     schema = {"item_id": pl.String, "domain": pl.String, "cluster": pl.String}
-    named = pl.concat([replies, pl.DataFrame(rows, schema=schema)], how="horizontal")
+    named = pl.concat([replies.drop(schema, strict=False), pl.DataFrame(rows, schema=schema)], how="horizontal")
     missing = {"sample": pl.lit(0, pl.Int64), "log": pl.lit("")}
     return named.with_columns(**{name: value for name, value in missing.items() if name not in replies.columns})
 
@@ -154,6 +170,11 @@ def refuse_strangers(completions: pl.DataFrame, items: pl.DataFrame, cell: str) 
 
 
 def refuse_lacking(replies: pl.DataFrame) -> None:
+    taken = [name for name in VERDICT if name in replies.columns]
+    if taken:
+        raise DataError(
+            f"the replies have the column(s) {', '.join(taken)} of verdicts already; give the replies alone"
+        )
     missing = [name for name in ("task", "question", "answer", "text") if name not in replies.columns]
     if missing:
         raise DataError(f"the replies lack the column(s) {', '.join(missing)}; they have {replies.columns}")
