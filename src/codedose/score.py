@@ -172,9 +172,7 @@ def refuse_strangers(completions: pl.DataFrame, items: pl.DataFrame, cell: str) 
 def refuse_lacking(replies: pl.DataFrame) -> None:
     taken = [name for name in VERDICT if name in replies.columns]
     if taken:
-        raise DataError(
-            f"the replies have the column(s) {', '.join(taken)} of verdicts already; give the replies alone"
-        )
+        raise DataError(f"the replies have the column(s) {', '.join(taken)} of verdicts; give the replies alone")
     missing = [name for name in ("task", "question", "answer", "text") if name not in replies.columns]
     if missing:
         raise DataError(f"the replies lack the column(s) {', '.join(missing)}; they have {replies.columns}")
