@@ -164,6 +164,8 @@ ITEMS: dict[str, Triple] = {
     "Answer: cup, box\nWait, I forgot the pen.\nAnswer: pen, cup, box": (None, "pen, cup, box", "cup, box"),
     "The answer is cup, box. Correction: pen, cup, box.": (None, "pen, cup, box", "cup, box"),
     "Answer: cup": ("cup",) * 3,
+    ":\n- Answer: cup, box": ("cup, box",) * 3,
+    ": cup, box": (None, "cup, box", "cup, box"),
     "Answer: a cup.": ("cup",) * 3,
     "Answer: ,": (None,) * 3,
     "Answer: []": (None,) * 3,

@@ -44,7 +44,7 @@ VERSIONS = {
     "balance": 2,
     "tune": 1,
     "generate": 1,
-    "score": 2,
+    "score": 3,
     "analyse": 1,
     "report": 2,
 }

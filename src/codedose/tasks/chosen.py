@@ -56,6 +56,7 @@ def answers(task: Task, text: str) -> Iterator[str]:
 
 def first_answer(task: Task, text: str) -> str | None:
     """The first thing of the task's answer type, in a text that is meant to be an answer."""
+    text = text.lstrip(": \n")
     repeated = REPEATED.match(text)
     text = text[repeated.end() if repeated else 0 :].replace(BOX, " ").replace(UNBOX, " ").strip()
     if task.answer_type == "letters":
