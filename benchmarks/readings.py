@@ -1,8 +1,9 @@
 """Our readings against lm-eval's own filters and math-verify, on the same replies.
 
-    .venv/bin/python benchmarks/readings.py FILE [--peers ENVIRONMENT] [--list OUT.tsv]
+    .venv/bin/python benchmarks/readings.py [FILE] [--peers ENVIRONMENT] [--list OUT.tsv]
 
-FILE is what `codedose score` takes: JSON lines or Parquet of task, question, answer, text (and forced_text, finish).
+FILE is what `codedose score` takes: JSON lines or Parquet of task, question, answer, text (and forced_text, finish);
+without it, the ugly replies of tests/ugly.py in which a careful person reads an answer, with that as the gold.
 Prints, per task, how many replies each reader finds right and how often a reading and its nearest peer agree; --list
 writes every reply on which they disagree, with an empty column `who` to fill by reading. No model is run.
 """
@@ -11,6 +12,7 @@ import argparse
 import csv
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import process_time
@@ -32,6 +34,18 @@ NEAREST = {  # peer -> the reading that means the same
 ROW = "{:<15}{:<34}{:<9}{:>8}{:>8}{:>8}{:>10}{:>10}{:>9}"
 HEAD = ("task", "peer", "reading", "replies", "ours", "theirs", "only ours", "only peer", "agree")
 SHOWN = 300  # characters of a reply, from its end
+
+
+def ugly_replies() -> pl.DataFrame:
+    """The hand-made replies of the tests, those that the reader is known to get wrong included."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from ugly import MISREAD, UGLY
+
+    told = [(name, text, human[1]) for name, replies in UGLY.items() for text, human in replies.items()]
+    told += [(name, text, human[1]) for name, text, human, _, _ in MISREAD]
+    return pl.DataFrame(
+        [{"task": name, "question": "?", "answer": gold, "text": text} for name, text, gold in told if gold is not None]
+    )
 
 
 def asked_of_peers(replies: pl.DataFrame) -> str:
@@ -102,11 +116,11 @@ def write_disagreements(rows: pl.DataFrame, out: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", type=Path, help="replies, as for codedose score")
+    parser.add_argument("file", type=Path, nargs="?", help="replies, as for codedose score")
     parser.add_argument("--peers", type=Path, default=Path(".peers-readings"), help="their environment")
     parser.add_argument("--list", type=Path, help="where to write the disagreements")
     given = parser.parse_args()
-    replies = read_replies(given.file)
+    replies = read_replies(given.file) if given.file else ugly_replies()
     began = process_time()
     score_replies(replies)
     print(

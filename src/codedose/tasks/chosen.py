@@ -19,6 +19,7 @@ from codedose.tasks.numerals import NUMBER, joined, numbers, spelled, values
 from codedose.tasks.plain import BOX, UNBOX
 from codedose.tasks.task import Task
 
+DIGIT = re.compile(r"\d")
 TAILS = (1_000, 20_000)  # characters from the end in which the last answer is looked for, first nearby
 CUT_WORD = re.compile(r"^[\w.,/'-]{1,80}")
 LED_IN = re.compile(r"^[^\n]*(?:\b(?:is|are|be)\b:?|:) ?(?=[^\n])", re.IGNORECASE)
@@ -109,6 +110,8 @@ def last_in(task: Task, text: str) -> str | None:
     if task.answer_type != "number":
         found = list(answers(task, text))
         return found[-1] if found else None
+    if not DIGIT.search(text):
+        return None
     signs = [sign for sign in NUMBER.finditer(text) if not sign["other"]]
     return next((given[-1] for sign in reversed(signs) if (given := list(values(sign)))), None)
 

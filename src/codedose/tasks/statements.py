@@ -13,6 +13,7 @@ from codedose.tasks.chosen import BARE_LINES, LIST_BLOCK, LIST_GOES_ON, first_an
 from codedose.tasks.plain import BOX, UNBOX
 from codedose.tasks.task import Task
 
+ANSWER = re.compile(r"answer\b")  # alone it is found far faster than among others
 SIGN = re.compile(rf"answer\b|#{{4,}}|{BOX}")
 CLAIM = re.compile(
     r"answer\b[^.\n:=]{0,60}?(?:\b(?:is|are|was|equals)\b(?! not\b)|\b(?:would|will|should|must) be\b|[:=])"
@@ -57,7 +58,8 @@ class Statement(NamedTuple):
 
 def signs(reply: str) -> list[Sign]:
     """Every sign in the reply, in order."""
-    places = [sign.span() for sign in SIGN.finditer(reply.lower())]
+    pattern = SIGN if "####" in reply or BOX in reply else ANSWER
+    places = [sign.span() for sign in pattern.finditer(reply.lower())]
     return [Sign(*place, following) for place, (following, _) in pairwise([*places, (len(reply), 0)])]
 
 
