@@ -1,9 +1,12 @@
 """What many tests share: a cache of their own, no network, and small studies that plan in a moment."""
 
 import copy
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +150,35 @@ class mounted:
 
     def __exit__(self, *problem: object) -> None:
         subprocess.run(["umount", str(self.place)], check=True)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command told, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def codedose(monkeypatch, capsys) -> Callable[..., Said]:
+    """The program in this process, as a shell would start it."""
+
+    def call(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["codedose", *map(str, words)])
+        try:
+            from codedose.cli import main
+
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        told = capsys.readouterr()
+        return Said(code, told.out, told.err)
+
+    return call

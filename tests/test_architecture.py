@@ -14,7 +14,7 @@ LAYERS = (
     ("plan",),
     ("stages",),
     ("tune", "generate", "report", "analyse", "score", "balance", "mix", "label"),
-    ("pool", "prompt", "backbone", "cost"),
+    ("pool", "prompt", "backbone", "cost", "logs"),
     ("tasks",),
     ("runner",),
     ("study",),

@@ -6,50 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import mounted
+from conftest import Said, mounted
 
 from codedose import tables
-from codedose.cli import STAGES, app, main
+from codedose.cli import STAGES, app
 from codedose.cli.studies import COMMANDS as STUDIES
 from codedose.study import load
 from codedose.tasks import TASKS
 
 PROGRAM = [sys.executable, "-c", "from codedose.cli import main; main()"]
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command told, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def codedose(monkeypatch, capsys) -> Callable[..., Said]:
-    """The program in this process, as a shell would start it."""
-
-    def call(*words: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["codedose", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        told = capsys.readouterr()
-        return Said(code, told.out, told.err)
-
-    return call
 
 
 def refusal(said: Said, code: int) -> str:

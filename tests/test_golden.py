@@ -27,7 +27,7 @@ GOLDEN = {
     "mix": (2, "9f0c7fae1b3a8fbd"),
     "balance": (2, "56f3b732deb89ee0"),
     "items": (1, "26a57b3d4034c651"),
-    "score": (2, "7c232c394f04a944"),
+    "score": (3, "7c232c394f04a944"),
 }
 
 PYTHON = "```python\ndef area(w, h):\n    return w * h\n```"

@@ -2,13 +2,18 @@
 
 import re
 import time
+from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ugly import MISREAD, UGLY
 
 from codedose.errors import DataError
 from codedose.tables import READINGS
 from codedose.tasks import TASKS, task_named
-from codedose.tasks.readings import in_code, outcome, read
+from codedose.tasks.programs import in_code
+from codedose.tasks.readings import normal, outcome, read, strict_and_lenient, verdict
 
 # reply -> (strict, lenient, forced)
 NUMBERS = {
@@ -31,7 +36,7 @@ NUMBERS = {
     "答案：１８。 Answer：１８": (None, "18", "18"),
     "Answer: eighteen": ("18", "18", "18"),
     "Answer: twenty-one birds": ("21", "21", "21"),
-    "Answer: five hundred": (None, None, None),
+    "Answer: five hundred": ("500", "500", None),
     "Answer: 5 + 3 = 8": ("8", "8", "5"),
     "Answer: 18 eggs (9 * 2)": ("18", "18", "18"),
     "Answer: 3 x 10^4": ("30000", "30000", "30000"),
@@ -53,7 +58,7 @@ NUMBERS = {
     ),  # a forced continuation may begin "1. She": then it says 1
     "10 - 5": (None, "5", "10"),
     " 18. The shop": (None, None, "18"),
-    "The answer is not 5. The answer is 6.": (None, "6", "5"),
+    "The answer is not 5. The answer is 6.": (None, "6", "6"),
     "x = 18": (None, "18", "18"),
     "#### 18": (None, "18", "18"),
     "<think>maybe 5, Answer: 5</think>Answer: 18": ("18", "18", "18"),
@@ -66,7 +71,7 @@ LETTERS = {
     "Answer: yajo": ("yajo", "yajo", "yajo"),
     "Answer: YAJO.": ("yajo", "yajo", "yajo"),
     'Answer: "yajo"': ("yajo", "yajo", "yajo"),
-    "**Answer: y-a-j-o**": ("yajo", "yajo", "yajo"),
+    "**Answer: y-a-j-o**": ("yajo", "yajo", "y-a-j-o"),
     "Answer: y, a, j, o": ("yajo", "yajo", "yajo"),
     "Answer: Y A J O": ("yajo", "yajo", "yajo"),
     "Answer: The string is yajo": ("yajo", "yajo", "yajo"),
@@ -162,13 +167,25 @@ REPLIES = [
         "gsm8k": NUMBERS, "last_letters": LETTERS, "reverse_list": LISTS,
         "coin_flip": YES_NO, "prontoqa": TRUE_FALSE, "clutrr": WORDS,
     }.items()
-    for number, (reply, wanted) in enumerate(replies.items())
+    for number, (reply, wanted) in enumerate([*replies.items(), *UGLY[name].items()])
 ]  # fmt: skip
+REPLIES += [
+    pytest.param(name, reply, wanted, id=f"{name}-{number}")
+    for name in ("babi_inductive", "babi_deductive")
+    for number, (reply, wanted) in enumerate(UGLY[name].items())
+]
 
 
 @pytest.mark.parametrize(("name", "reply", "wanted"), REPLIES)
 def test_what_an_ugly_reply_says(name, reply, wanted):
     assert tuple(read(task_named(name), reply, reading) for reading in READINGS) == wanted
+
+
+@pytest.mark.parametrize(("name", "reply", "human", "known", "reason"), MISREAD)
+def test_known_misreadings_are_as_they_are_told(name, reply, human, known, reason):
+    """Each stands beside its reason; where the reader learns to read one, the entry goes."""
+    assert human != known
+    assert tuple(read(task_named(name), reply, reading) for reading in READINGS) == known
 
 
 @pytest.mark.parametrize(
@@ -208,6 +225,37 @@ def test_outcomes_of_whole_and_cut_replies(text, finish, reading, wanted):
     assert found == wanted
 
 
+CUT = {  # cut at the token limit -> what strict and lenient say of it; None: the reply has not answered
+    "gsm8k": {
+        "Answer: 1": None, "Answer: 18": None, "Answer: 18.": None, "Answer: 1,": None, "Answer: $": None,
+        "Answer: 18 +": None, "Answer: 1.5 mil": None, "Answer: -": None, "Answer: 1/": None, "Answer: twenty": None,
+        "Answer: **18": None, "Answer: 9 * 2 = 1": None, "She makes 18": None, "": None, "Answer:": None,
+        "Answer: 18 dollars": "18", "Answer: 18%": "18", "Answer: **18**": "18", "Answer: 18\n": "18",
+        "Answer: 18\n\nAnswer: 1": "18", "Answer: 18\nThe answer is 18. She": "18", "\\boxed{18}": "lenient 18",
+        "The answer is 5 a day. In a week the answer is 3": None, "Answer: 5\nAnswer: 1": None,
+    },
+    "last_letters": {"Answer: ya": None, "Answer: y, a,": None, "Answer: yajo.": "yajo", 'Answer: "yajo"': "yajo"},
+    "reverse_list": {
+        "Answer: cup, bo": None, "Answer: cup,": None, "Answer: cup, box.": "cup, box",
+        "Answer: cup, box\n": "cup, box", "Answer:\n1. cup\n2. box": None,
+        "Answer:\n1. cup\n2. box\n": None, "Answer:\n1. cup\n2. box\n\n": "cup, box",
+    },
+    "clutrr": {"Answer: mother": None, "Answer: grand": None, "Answer: mother.": "mother", "Answer: aunt\n": "aunt"},
+    "coin_flip": {"Answer: no": "no", "Answer: y": None, "It is yes": None},
+    "prontoqa": {"Answer: True": "True", "Answer: Tr": None, "It is true": None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"), [(name, text, wanted) for name, cut in CUT.items() for text, wanted in cut.items()]
+)
+def test_a_cut_reply_has_answered_only_where_its_statement_is_whole(name, text, wanted):
+    task = task_named(name)
+    strict = None if wanted is None or wanted.startswith("lenient") else wanted
+    lenient = wanted and wanted.removeprefix("lenient ")
+    assert (read(task, text, "strict", cut=True), read(task, text, "lenient", cut=True)) == (strict, lenient)
+
+
 def test_a_reply_without_a_forced_continuation_has_no_forced_answer():
     reply = {"text": "yes", "forced_text": None, "finish": "length", "answer": "yes"}
     assert outcome(task_named("coin_flip"), **reply, reading="forced") == "no_answer"
@@ -218,7 +266,27 @@ def test_a_cut_reply_that_says_yes_has_answered():
     assert outcome(task_named("coin_flip"), **reply, reading="strict") == "right"
 
 
-@pytest.mark.parametrize(("name", "gold"), [("gsm8k", "many"), ("coin_flip", "maybe"), ("clutrr", "friend")])
+@pytest.mark.parametrize(
+    ("gold", "wanted"),
+    [("9 * 2 = <<9*2=18>>18\n#### 18", "18"), ("1,234", "1234"), ("12%", "12"), ("$18.00", "18"), ("1/2", "1/2")],
+)
+def test_a_gold_is_read_as_its_benchmark_writes_it(gold, wanted):
+    assert normal(task_named("gsm8k"), gold) == wanted
+
+
+@pytest.mark.parametrize(
+    "reply", ["Answer: 12%", "Answer: 12", "Answer: 12 percent", "Answer: 12.0 %", "Answer: 12\\%"]
+)
+def test_a_percentage_is_the_number_before_its_sign(reply):
+    """The golds of the questions for a percentage hold that number alone; 0.12 answers another question."""
+    told = [verdict(read(task_named("gsm8k"), reply, "strict"), gold, cut=False) for gold in ("12", "3/25")]
+    assert told == ["right", "wrong"]
+
+
+@pytest.mark.parametrize(
+    ("name", "gold"),
+    [("gsm8k", "many"), ("gsm8k", "5 or 6"), ("gsm8k", "1,2"), ("coin_flip", "maybe"), ("clutrr", "friend")],
+)
 def test_a_gold_of_another_type_is_refused(name, gold):
     with pytest.raises(DataError, match=gold):
         outcome(task_named(name), text="x", forced_text=None, finish="stop", answer=gold, reading="strict")
@@ -277,17 +345,50 @@ HOSTILE = (
 )  # fmt: skip
 
 
+ENOUGH = 100_000  # characters
+BOUND = 0.15  # seconds of processor time: 0.1 is asked for, 0.05 is what the slowest takes, the rest is for noise
+
+
 @pytest.mark.parametrize("name", ["gsm8k", "last_letters", "reverse_list", "coin_flip", "prontoqa", "clutrr"])
 def test_a_hostile_reply_takes_time_in_proportion_to_its_length(name):
-    """A generous bound: a pattern that walks the same run again and again takes minutes here, others 10 to 50 ms."""
+    """A pattern that walks the same run again and again takes minutes here."""
     task = task_named(name)
     for part in HOSTILE:
-        text = (part * 40_000)[:40_000]
-        started = time.perf_counter()
+        text = (part * ENOUGH)[:ENOUGH]
+        assert any(seconds(task, text) < BOUND for _ in range(3)), part
+
+
+def seconds(task, text):
+    started = time.process_time()
+    strict_and_lenient(task, text, cut=False)
+    read(task, text, "forced")
+    in_code(text)
+    return time.process_time() - started
+
+
+@settings(deadline=None)
+@given(st.fractions(-(10**6), 10**6, max_denominator=1000))
+def test_a_number_is_read_however_it_is_dressed(value):
+    task = task_named("gsm8k")
+    whole = f"{value.numerator:,}" if value.denominator == 1 else str(value)
+    for dress in ("{}", "**{}**", "${}$", "\\boxed{{{}}}", "({})", "`{}`", "{} apples.", "x = {}"):
+        assert read(task, f"First 3 + 4 = 7.\n\nAnswer: {dress.format(whole)}", "strict") == str(value), dress
+
+
+FRAGMENTS = [part.strip("\n") for part in HOSTILE] + ["18", "yes", "no.", "True", "aunt", "Answer: ", "is ", "\n", " "]
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=5)), max_size=12).map("".join), st.booleans())
+def test_what_is_read_reads_as_itself(text, cut):
+    """Any text is read without an error, and what comes out is in normal form."""
+    for task in TASKS:
         for reading in READINGS:
-            read(task, text, reading)
-        in_code(text)
-        assert time.perf_counter() - started < 1, part
+            found = read(task, text, reading, cut=cut)
+            if found is not None and task.answer_type == "number":
+                assert found == str(Fraction(found))
+            if found is not None and task.answer_type not in ("letters", "items"):
+                assert normal(task, found) == found
 
 
 def test_readings_do_not_change_when_prose_stands_before_the_answer_line():

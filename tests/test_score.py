@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 
 from codedose.errors import DataError, StudyError
-from codedose.score import read_replies, score, score_replies
+from codedose.score import read_replies, score, score_in_cell, score_replies
 from codedose.tables import COMPLETIONS, ITEMS, SCORES, check
 from codedose.tasks import task_named
-from codedose.tasks.twins import generated
+from codedose.tasks.twins import generated, item_id_of
 
 CELL = {
     "cell": "smol-code-0-0", "backbone": "smol", "family": "smollm2", "scale": 0.135, "arm": "Code", "share": 1.0,
@@ -165,9 +165,42 @@ def test_a_bad_row_is_named(change, said):
         score_replies(REPLIES.with_columns(**change))
 
 
-def test_a_gold_of_another_type_is_named():
-    with pytest.raises(DataError, match="'maybe'"):
+def test_a_gold_of_another_type_is_named_with_its_row():
+    with pytest.raises(DataError, match=r"^row 1: 'maybe'"):
         score_replies(REPLIES.with_columns(answer=pl.lit("maybe")))
+    with pytest.raises(DataError, match=r"^row 2: '5 or 6'.*several numbers"):
+        score_replies(REPLIES.with_columns(task=pl.lit("gsm8k"), answer=pl.Series(["18", "5 or 6"])))
+
+
+def test_an_unknown_task_is_named_with_its_row_and_the_nearest():
+    with pytest.raises(DataError, match=r"^row 2: there is no task 'coinflip'; did you mean 'coin_flip'"):
+        score_replies(REPLIES.with_columns(task=pl.Series(["gsm8k", "coinflip"])))
+
+
+def test_a_scored_table_is_no_table_of_replies():
+    with pytest.raises(DataError, match=r"column\(s\) reading, read, outcome, in_code of verdicts"):
+        score_replies(score_replies(REPLIES))
+
+
+def test_half_a_surrogate_pair_in_a_reply_is_still_a_reply(tmp_path):
+    path = tmp_path / "replies.jsonl"
+    path.write_text(r'{"task": "gsm8k", "question": "How many?", "answer": "18", "text": "\ud83d Answer: 18"}')
+    assert score_replies(read_replies(path))["outcome"].to_list() == ["no_answer", "right"]
+
+
+def test_what_is_null_is_missing(tmp_path):
+    path = tmp_path / "replies.jsonl"
+    path.write_text('{"task": "gsm8k", "question": "How many?", "answer": null, "text": "18"}')
+    with pytest.raises(DataError, match="row 1: answer is empty"):
+        score_replies(read_replies(path))
+
+
+def test_replies_and_items_of_plain_files_become_a_cell():
+    scores, left_out = score_in_cell(REPLIES.with_columns(item_id=pl.lit("theirs")), cell=CELL)
+    assert (scores.height, left_out) == (4, 0)
+    assert scores["item_id"].unique(maintain_order=True).to_list() == [
+        item_id_of(task_named(name), question) for name, question in REPLIES.select("task", "question").rows()
+    ]
 
 
 def test_a_missing_column_is_named():

@@ -45,7 +45,7 @@ VERSIONS = {
     "balance": 2,
     "tune": 1,
     "generate": 2,
-    "score": 2,
+    "score": 3,
     "analyse": 1,
     "report": 2,
 }

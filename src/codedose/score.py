@@ -7,13 +7,17 @@ from pathlib import Path
 
 import polars as pl
 
-from codedose.errors import DataError
-from codedose.tables import COMPLETIONS, ITEMS, READINGS, SCORES, check
+from codedose.errors import DataError, StudyError
+from codedose.tables import COMPLETIONS, ITEMS, READINGS, SCORES, check, whole_signs
 from codedose.tasks import task_named
-from codedose.tasks.readings import in_code, normal, read, verdict
+from codedose.tasks.official import cluster_of
+from codedose.tasks.programs import in_code
+from codedose.tasks.readings import forced, normal, strict_and_lenient, verdict
 from codedose.tasks.task import Task
+from codedose.tasks.twins import item_id_of
 
 CELL = ("cell", "backbone", "family", "scale", "arm", "share", "measured_dose", "draw", "seed")
+VERDICT = {"reading": pl.String, "read": pl.String, "outcome": pl.String, "in_code": pl.Boolean}
 FINISHES = ("stop", "length")
 
 
@@ -53,7 +57,7 @@ def read_replies(path: Path) -> pl.DataFrame:
         raise DataError(f"{path}: holds no replies; give one JSON object a line")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return pl.DataFrame(
-        [{name: row.get(name) for name in names} for row in rows], infer_schema_length=None, strict=False
+        [whole_signs({name: row.get(name) for name in names}) for row in rows], infer_schema_length=None, strict=False
     )
 
 
@@ -75,30 +79,76 @@ def score_replies(replies: pl.DataFrame) -> pl.DataFrame:
     are there. Without a forced_text column there is no forced reading. Raises DataError for a missing
     column, an empty field and a finish other than stop and length, with the number of the row.
     """
-    missing = [name for name in ("task", "question", "answer", "text") if name not in replies.columns]
-    if missing:
-        raise DataError(f"the replies lack the column(s) {', '.join(missing)}; they have {replies.columns}")
+    refuse_lacking(replies)
     readings = [reading for reading in READINGS if reading != "forced" or "forced_text" in replies.columns]
     verdicts = []
     for number, reply in enumerate(replies.iter_rows(named=True)):
         refuse_gaps(reply, number + 1)
         code = in_code(reply["text"])
-        for reading, found, outcome in judge(task_named(reply["task"]), reply):
+        for reading, found, outcome in judged(reply, number + 1):
             if reading in readings:
                 verdicts.append({"row": number, "reading": reading, "read": found, "outcome": outcome, "in_code": code})
-    schema = {"row": pl.UInt32, "reading": pl.String, "read": pl.String, "outcome": pl.String, "in_code": pl.Boolean}
+    schema = {"row": pl.UInt32, **VERDICT}
     told = pl.DataFrame(verdicts, schema=schema)
     return pl.concat([replies[told["row"]], told.drop("row")], how="horizontal")
+
+
+def score_in_cell(replies: pl.DataFrame, *, cell: Mapping[str, object]) -> tuple[pl.DataFrame, int]:
+    """(scores, left out): tables.SCORES of replies that were asked outside a study, and how many replies ask the same
+    as an earlier one of the same log and sample, since an item counts once.
+
+    `cell` gives CELL. The items are named by their questions, as everywhere, so that cells pair over them; without a
+    forced_text column there is no forced reading. Raises DataError where two logs hold a reply to one item.
+    """
+    scored = score_replies(named_items(replies))
+    keys = ["item_id", "sample", "reading"]
+    once = scored.unique(["log", *keys], keep="first", maintain_order=True)
+    refuse_repeated(once, keys, "item, sample and reading (give the logs of one run)")
+    columns = [pl.lit(cell[name]).alias(name) for name in CELL]
+    whole = once.with_columns(*columns, origin=pl.lit("official"), level=pl.lit(None, pl.Int64))
+    typed = whole.select(pl.col(name).cast(wanted) for name, wanted in SCORES.columns.items())
+    return check(typed, SCORES), (scored.height - once.height) // scored["reading"].n_unique()
+
+
+def judged(reply: Mapping[str, object], number: int) -> list[tuple[str, str | None, str]]:
+    """What judge says of a row; an unknown task and a gold of another type are named with the row."""
+    try:
+        return list(judge(known_task(str(reply["task"]), number), reply))
+    except DataError as problem:
+        raise DataError(f"row {number}: {str(problem).removeprefix(f'row {number}: ')}") from None
+
+
+def known_task(name: str, number: int) -> Task:
+    try:
+        return task_named(name)
+    except StudyError as problem:
+        raise DataError(f"row {number}: {problem}") from None
+
+
+def named_items(replies: pl.DataFrame) -> pl.DataFrame:
+    """`replies` with the columns of their items, and sample and log where they lack them."""
+    refuse_lacking(replies)
+    rows = []
+    for number, reply in enumerate(replies.iter_rows(named=True), 1):
+        refuse_gaps(reply, number)
+        task = known_task(reply["task"], number)
+        item_id = item_id_of(task, reply["question"])
+        cluster = cluster_of(task, reply["question"]) or item_id
+        rows.append({"item_id": item_id, "domain": task.domain, "cluster": cluster})
+    schema = {"item_id": pl.String, "domain": pl.String, "cluster": pl.String}
+    named = pl.concat([replies.drop(schema, strict=False), pl.DataFrame(rows, schema=schema)], how="horizontal")
+    missing = {"sample": pl.lit(0, pl.Int64), "log": pl.lit("")}
+    return named.with_columns(**{name: value for name, value in missing.items() if name not in replies.columns})
 
 
 def judge(task: Task, reply: Mapping[str, object]) -> Iterator[tuple[str, str | None, str]]:
     """(reading, what it reads, outcome) of one reply with text, answer, and perhaps forced_text and finish."""
     gold = normal(task, str(reply["answer"]))
-    for reading in READINGS:
-        cut = reading != "forced" and reply.get("finish") == "length"
-        text = (reply.get("forced_text") or "") if reading == "forced" else reply["text"]
-        found = read(task, str(text), reading, cut=cut)
-        yield reading, found, verdict(found, gold, cut=cut)
+    cut = reply.get("finish") == "length"
+    strict, lenient = strict_and_lenient(task, str(reply["text"]), cut=cut)
+    then = forced(task, str(reply.get("forced_text") or ""))
+    for reading, found in zip(READINGS, (strict, lenient, then), strict=True):
+        yield reading, found, verdict(found, gold, cut=cut and reading != "forced")
 
 
 def refuse_repeated(frame: pl.DataFrame, names: list[str], what: str) -> None:
@@ -117,6 +167,15 @@ def refuse_strangers(completions: pl.DataFrame, items: pl.DataFrame, cell: str) 
     others = completions.filter(pl.col("cell") != cell)
     if others.height:
         raise DataError(f"{others.height} completions are of the cell {others['cell'][0]!r}, not {cell!r}")
+
+
+def refuse_lacking(replies: pl.DataFrame) -> None:
+    taken = [name for name in VERDICT if name in replies.columns]
+    if taken:
+        raise DataError(f"the replies have the column(s) {', '.join(taken)} of verdicts; give the replies alone")
+    missing = [name for name in ("task", "question", "answer", "text") if name not in replies.columns]
+    if missing:
+        raise DataError(f"the replies lack the column(s) {', '.join(missing)}; they have {replies.columns}")
 
 
 def refuse_gaps(reply: Mapping[str, object], number: int) -> None:

@@ -250,6 +250,13 @@ EFFECTS = Table(
 )
 
 
+def whole_signs(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with ? for half surrogate pairs, which JSON can hold and no table can."""
+    return {
+        name: cell.encode("utf-8", "replace").decode() if isinstance(cell, str) else cell for name, cell in row.items()
+    }
+
+
 def check(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     """`frame` with the columns of `table`, in its order; others are left out.
 

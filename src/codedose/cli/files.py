@@ -1,20 +1,17 @@
-"""The later stages one by one, on plain files: items, tune, generate, score, analyse.
+"""The later stages one by one, on plain files: items, tune, generate, analyse; score has a file of its own.
 
 Training and asking take their settings from a study file. What the other stages need is said on the
 command line; where an option has a default, the help says it.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from codedose.cli.show import AsJson, Out, say, say_progress
+from codedose.cli import scored
+from codedose.cli.show import AsJson, Out, named, say, say_progress
 from codedose.errors import DataError, StudyError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 ForStudy = Annotated[Path, typer.Option("--study", metavar="STUDY", help="the study file with the settings")]
 
@@ -130,70 +127,6 @@ def generate(
     say({"completions": written, "out": str(out)}, json, [("completions", written)])
 
 
-def score(
-    replies: Annotated[
-        Path, typer.Argument(metavar="FILE", help="JSONL or Parquet: task, question, answer, text, ...")
-    ],
-    out: Out,
-    items: Annotated[Path | None, typer.Option(help="the items, where FILE is a completions table")] = None,
-    study: Annotated[Path | None, typer.Option(help="the study, where FILE is a completions table")] = None,
-    backbone: Annotated[str, typer.Option(help="the backbone of the completions")] = "",
-    arm: Annotated[str, typer.Option(help="their arm; left out: the untuned backbone")] = "",
-    draw: Annotated[int, typer.Option(min=0, help="their draw")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="their seed")] = 0,
-    json: AsJson = False,
-) -> None:
-    """Replies from anywhere -> verdicts; or, with --items and --study, completions -> a scores table for analyse.
-
-    All three readings are judged, and no model is run.
-    """
-    from codedose import tables
-    from codedose.score import read_replies, score_replies
-
-    if (items is None) != (study is None):
-        raise StudyError(
-            "a completions table needs both --items and --study (and --backbone); other replies need neither"
-        )
-    if items is not None and study is not None:
-        frame = scores_of(replies, items, cell_of(study, backbone, arm, draw, seed))
-        tables.write(frame, out, tables.SCORES)
-    else:
-        frame = score_replies(read_replies(replies))
-        frame.write_parquet(out)
-    counts = frame.group_by("reading", "outcome").len().sort("reading", "outcome").rows()
-    say([dict(zip(("reading", "outcome", "count"), row, strict=True)) for row in counts], json, counts)
-
-
-def cell_of(study: Path, backbone: str, arm: str, draw: int, seed: int) -> dict[str, object]:
-    """The columns of a study's cell; StudyError that lists its backbones or arms."""
-    from codedose.plan import Cell
-    from codedose.study import load
-
-    loaded = load(study)
-    model = named(loaded.backbones, backbone, "--backbone")
-    cell = Cell(model, named(loaded.mix.arms, arm, "--arm"), draw, seed) if arm else Cell(model)
-    return {**cell.columns, "measured_dose": None}
-
-
-def named(known: Sequence[Any], name: str, option: str) -> Any:
-    """The one of a study's backbones or arms that has this name; StudyError that lists them."""
-    for each in known:
-        if each.name == name:
-            return each
-    raise StudyError(f"{option} {name}: the study knows {', '.join(each.name for each in known)}")
-
-
-def scores_of(completions: Path, items: Path, cell: dict[str, object]) -> "pl.DataFrame":
-    """The scores table of a completions table, whose cell's name becomes the study's."""
-    import polars as pl
-
-    from codedose import tables
-    from codedose.score import score as judged
-
-    named = tables.read(completions, tables.COMPLETIONS).with_columns(cell=pl.lit(cell["cell"]))
-    return judged(named, tables.read(items, tables.ITEMS), cell=cell)
-
-
 def analyse(
     scores: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="one scores.parquet or several")],
     out: Out,
@@ -225,4 +158,4 @@ def analyse(
     say(found.to_dicts(), json, shown.select(columns).rows(), columns)
 
 
-COMMANDS: tuple[Any, ...] = (items, tune, generate, score, analyse)
+COMMANDS: tuple[Any, ...] = (items, tune, generate, scored.score, analyse)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from codedose.errors import StudyError
 from codedose.runner.schedule import Failure, Teller
 from codedose.runner.step import Step
 
@@ -49,6 +50,14 @@ def say(value: object, json: bool, rows: Sequence[Sequence[Any]], columns: Seque
         as_json(value)
     else:
         as_table("", columns, rows)
+
+
+def named(known: Sequence[Any], name: str, option: str) -> Any:
+    """The one of a study's backbones or arms that has this name; StudyError that lists them."""
+    for each in known:
+        if each.name == name:
+            return each
+    raise StudyError(f"{option} {name}: the study knows {', '.join(each.name for each in known)}")
 
 
 def say_progress(done: int, of: int, note: str) -> None:

@@ -74,14 +74,13 @@ def item_of(task: Task, entry: Entry) -> dict[str, object]:
     entry = CONVERSIONS.get(task.name, as_it_is)(entry)
     check_gold(task, entry)
     item_id = item_id_of(task, entry.question)
-    cluster = CLUSTERS.get(task.name)
     return {
         "item_id": item_id,
         "task": task.name,
         "domain": task.domain,
         "origin": "official",
         "level": None,
-        "cluster": f"{task.name}-{fingerprint(cluster(entry.question))}" if cluster else item_id,
+        "cluster": cluster_of(task, entry.question) or item_id,
         "question": entry.question,
         "answer": entry.answer,
     }
@@ -147,6 +146,12 @@ CLUSTERS: dict[str, Callable[[str], str]] = {
     "asdiv": template_of,
     "multiarith": template_of,
 }
+
+
+def cluster_of(task: Task, question: str) -> str | None:
+    """The name of what the official item shares with others of its task; None where it shares nothing."""
+    shared = CLUSTERS.get(task.name)
+    return f"{task.name}-{fingerprint(shared(question))}" if shared else None
 
 
 def read_entries(path: Path) -> list[Entry]:

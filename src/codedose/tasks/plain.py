@@ -1,7 +1,7 @@
 """A reply without its dress: markdown, LaTeX, other scripts' digits, typographic signs. Nothing is ever executed.
 
-Every step takes time in proportion to the length, whatever the text: no pattern here or in answers.py
-can start in the middle of a run that another start has already walked.
+Every step takes time in proportion to the length, whatever the text: no pattern here, in answers.py or in numerals.py
+can start in the middle of a run that another start has already walked. Lower case has the same length as plain text.
 """
 
 import re
@@ -23,6 +23,7 @@ def foreign_signs() -> dict[int, str]:
     }
     signs |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
     signs |= {ord(sign): f" {plain}" for sign, plain in VULGAR.items()}
+    signs[ord("İ")] = "I"  # the one sign whose lower case is longer
     for plain, many in {
         "-": "−‐‑‒–﹣", '"': "“”„«»「」", "'": "‘’‚", " ": "\u00a0\u2007\u2009\u202f\u3000\u200a\u2002\u2003",
         "": "\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f", ".": "٫。", ",": "٬،、，", ":": "：", "->": "→⇒➔⟶",
@@ -33,38 +34,70 @@ def foreign_signs() -> dict[int, str]:
 
 
 FOREIGN = foreign_signs()
-GROUPED = re.compile(r"(?<=\d)(?:[\u00a0\u2009\u202f'’_٬]|\\,|\{,\})(?=\d{3}(?!\d))")
-LATEX = (
-    (re.compile(r"\\[dt]?frac\s?\{([^{}]{1,40})\}\s?\{([^{}]{1,40})\}"), r" \1/\2"),
-    (re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|texttt|operatorname)\s?\{([^{}]{0,200})\}"), r"\1"),
-    (re.compile(r"\\(?:left|right|quad|displaystyle|,|!|;|:|\(|\)|\[|\])"), " "),
-    (re.compile(r"\\(?:times|cdot)\b"), "*"),
-    (re.compile(r"\\(?:rightarrow|to|Rightarrow|implies)\b"), "->"),
-    (re.compile(r"\\([$%&#_{}])"), r"\1"),
+GROUPED = re.compile(r"[\u00a0\u2009\u202f'’_٬\\{](?:(?<=\d\\),|(?<=\d\{),\}|(?<=\d[^\\{]))(?=\d{3}(?!\d))")
+VULGAR_RUN = re.compile(f"[{''.join(VULGAR)}]{{2,}}")
+LATEX_WORDS = (
+    (re.compile(r"\\(?:left|right|quad|displaystyle)(?![a-z])"), " "),
+    (re.compile(r"\\(?:times|cdot)(?![a-z])"), "*"),
+    (re.compile(r"\\(?:rightarrow|to|Rightarrow|implies)(?![a-z])"), "->"),
 )
-TAG = re.compile(r"</?(?:b|i|u|em|strong|p|br|div|span|code|pre|sup|sub|center|answer) ?/?>", re.IGNORECASE)
+LATEX_SPACES = (",", "!", ";", ":", "(", ")", "[", "]")
+BACKSLASHES = re.compile(r"\\\\+")  # a line's end, or a backslash escaped once more
+FRACTION = re.compile(r"\\[dt]?frac\s?\{([^{}]{1,40})\}\s?\{([^{}]{1,40})\}")
+WORDING = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|texttt|operatorname)\s?\{([^{}]{0,200})\}")
+BOXED = re.compile(r"\\(?:boxed|fbox) ?\{")
+FENCE_LINE = re.compile(r"^ {0,3}(?:```|~~~)[\w+#.-]{0,20}[ \t]*$", re.MULTILINE)
+POWER = re.compile(r"\*\*(?<=\d\*\*)(?=\d)")
+TAG = re.compile(
+    r"<(?=[/bicdepsu])/?(?:b|i|u|em|strong|p|br|div|span|code|pre|sup|sub|center|answer) ?/?>", re.IGNORECASE
+)
+SPACES = re.compile(r"  +")
+EMPTY_LINES = re.compile(r"\n\n\n+")
 
 
 def plain(text: str) -> str:
     """`text` in plain signs, with single spaces, at most one empty line in a row, and boxes marked."""
-    text = text.rpartition("</think>")[2]
-    text = GROUPED.sub("", text)
+    text = GROUPED.sub("", text.rpartition("</think>")[2])
     if not text.isascii():
-        text = text.translate(FOREIGN)
+        text = VULGAR_RUN.sub(" ", text).translate(FOREIGN)
     if "\\" in text:
-        for pattern, instead in LATEX:
-            text = pattern.sub(instead, text)
-        text = mark_boxes(text)
+        text = without_latex(text)
+    return one_spaced(without_markdown(text))
+
+
+def without_latex(text: str) -> str:
+    text = BACKSLASHES.sub(lambda run: "\\", text)
+    text = FRACTION.sub(r" \1/\2", text)
+    text = WORDING.sub(r"\1", text)
+    for pattern, instead in LATEX_WORDS:
+        text = pattern.sub(instead, text)
+    for sign in LATEX_SPACES:
+        text = text.replace(f"\\{sign}", " ")
+    for sign in "$%&#_{}":
+        text = text.replace(f"\\{sign}", sign)
+    return mark_boxes(text)
+
+
+def without_markdown(text: str) -> str:
+    if "```" in text or "~~~" in text:
+        text = FENCE_LINE.sub("", text)
+    if "**" in text:
+        text = POWER.sub("^", text)
     for mark in ("**", "__", "~~", "`"):
         text = text.replace(mark, "")
-    text = TAG.sub("", text)
-    text = re.sub(r"[ \t\r\f\v]+", " ", text)
-    return re.sub(r" ?\n[ \n]*", lambda gap: "\n\n" if gap[0].count("\n") > 1 else "\n", text).strip()
+    return TAG.sub("", text) if "<" in text else text
+
+
+def one_spaced(text: str) -> str:
+    for blank in "\t\r\f\v":
+        text = text.replace(blank, " ")
+    text = SPACES.sub(" ", text).replace(" \n", "\n").replace("\n ", "\n")
+    return EMPTY_LINES.sub("\n\n", text).strip()
 
 
 def mark_boxes(text: str) -> str:
     r"""What stands in \boxed{...} between BOX and UNBOX, inner braces matched."""
-    first, *others = re.split(r"\\(?:boxed|fbox) ?\{", text)
+    first, *others = BOXED.split(text)
     return first + "".join(unbox(other) for other in others)
 
 
