@@ -37,7 +37,7 @@ from codedose.tasks import task_named
 VERSIONS = {
     "pool": 2,
     "label": 2,
-    "items": 1,
+    "items": 2,
     "leaks": 1,
     "exclude": 1,
     "mix": 2,
