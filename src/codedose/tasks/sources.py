@@ -57,18 +57,18 @@ def is_on_hub(named: str) -> bool:
 
 def located(named: str) -> list[Path]:
     """The files that a name stands for. Raises DataError, or as `snapshot` does for a hub dataset."""
-    if is_on_hub(named):
-        return on_hub(named)
     path = Path(named)
     try:
-        if not path.is_dir():
-            path.stat()
-            return [path]
-        return test_files(path)
+        if path.is_dir():
+            return test_files(path)
+        path.stat()
+        return [path]
     except (FileNotFoundError, NotADirectoryError):
+        if is_on_hub(named):
+            return on_hub(named)
         also = "; a hub dataset is named owner/name@COMMIT" if HUB_PATH.fullmatch(named) else ""
         raise DataError(f"{named}: there is no such file of official items{also}") from None
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError) as problem:  # a name too long for the disk, or with a zero in it
         raise DataError(f"{ascii(named)[1:-1][:200]}: cannot be read ({problem}); name a file") from problem
 
 
