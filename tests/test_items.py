@@ -200,6 +200,7 @@ def test_lm_eval_gives_the_same_replies_and_the_same_accuracy(tmp_path, template
         for sample in map(json.loads, path.read_text().splitlines()):
             theirs[sample["doc"]["item_id"]] = (sample["resps"][0][0].strip(), sample["lenient"], sample["answered"])
     assert theirs == ours
+    assert {answered for _, _, answered in ours.values()} == {0.0, 1.0}
 
 
 def replies(name: str, home: Path, model: Path) -> dict[str, tuple[str, float, float]]:

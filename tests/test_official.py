@@ -11,10 +11,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 import zstandard
+from conftest import SMALL, changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codedose import tables
 from codedose.errors import CodedoseError, DataError, MachineError, StudyError
+from codedose.plan import Planner
+from codedose.study import load
 from codedose.tasks import task_named
 from codedose.tasks.official import official
 from codedose.tasks.overlaps import IN_BOTH, asked_elsewhere, folded
@@ -205,6 +209,27 @@ def test_a_hub_dataset_is_found_in_the_cache_by_its_test_split_or_a_file_inside(
         assert items("gsm8k", f"someone/sums@{REVISION}{inside}") == expected
     assert items("gsm8k", f"someone/sums@{REVISION}#one.csv") == [("Q?", "3")]
     assert items("gsm8k", hub) == expected  # a copy of it
+
+
+def test_a_study_may_ask_a_hub_dataset_whose_commit_is_its_identity(hub, tmp_path):
+    def planned(path: str) -> Planner:
+        task = {"name": "gsm8k", "origin": "official", "path": path, "level": None, "count": 1, "max_new_tokens": 8}
+        (tmp_path / "study.yaml").write_text(json.dumps(changed(SMALL, {"tasks": [task]})))
+        return Planner(load(tmp_path / "study.yaml"), tmp_path)
+
+    (tmp_path / "tiny").mkdir()  # the backbone, which nobody loads here
+    named = f"someone/sums@{REVISION}"
+    step = planned(named).items["gsm8k"]
+    assert not [sentence for sentence in planned(named).missing[0] if "items" in sentence]
+    step.do([], tmp_path, progress=lambda *_: None, **step.settings, **step.given)
+    assert tables.read(tmp_path / "items.parquet", tables.ITEMS)["answer"].to_list() == ["18"]
+    keys = {planned(path).items["gsm8k"].key for path in (named, named, f"{named}#main", f"someone/sums@{'f' * 40}")}
+    assert len(keys) == 3
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "test.jsonl").write_text(lines(SUM))
+    before = planned("folder").items["gsm8k"].key
+    (tmp_path / "folder" / "test.jsonl").write_text(lines(SUM, COIN))
+    assert planned("folder").items["gsm8k"].key != before
 
 
 def test_a_hub_dataset_that_is_not_here_says_how_to_fetch_it(hub):

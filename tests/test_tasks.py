@@ -344,11 +344,23 @@ def test_official_sets_are_whole(name, kept, dropped, clusters):
     assert items["cluster"].n_unique() == clusters
 
 
+# Official items whose gold is wrong, by their place in the release (from 0). last_letters: the question has more
+# words than the gold has letters.
+WRONG_LETTERS = (64, 107, 110, 149, 187, 188, 231, 290, 396, 423, 433, 434, 455, 459, 486)
+# clutrr: somebody is told to be a grandparent of one's child, or the like. By blood that is one's own parent; the gold
+# says in-law. Which of the two holds depends on the rule that is tried first.
+IN_LAW = (
+    39, 42, 50, 51, 52, 57, 65, 71, 72, 73, 75, 83, 93, 97, 104, 107, 114, 119, 120, 127, 128, 129, 132, 136, 142, 151,
+    154, 157, 160, 174, 184, 186, 189, 198, 199, 202, 203, 249, 271, 471, 511, 560, 652, 743, 823, 826, 925, 1017,
+)  # fmt: skip
+
+
 @needs_data
-def test_the_fifteen_wrong_golds_of_last_letters_have_more_words_than_letters():
+def test_the_fifteen_wrong_golds_of_last_letters_are_these_and_have_more_words_than_letters():
     _, drops = official_items("last_letters")
     lines = gzip.decompress((BENCHMARKS / "last_letters.jsonl.gz").read_bytes()).decode().splitlines()
     entries = {entry["id"]: entry for entry in map(json.loads, lines)}
+    assert sorted(drops["reference"]) == sorted(f"last_letters-{place}" for place in WRONG_LETTERS)
     for reference in drops["reference"]:
         words = re.search('"(.+)"', entries[reference]["question"])[1].split()
         assert len(words) > len(entries[reference]["answer"])
@@ -389,12 +401,10 @@ def test_every_official_gold_reads_as_itself_under_every_reading(name):
 
 
 @needs_data
-def test_composing_the_told_relations_solves_clutrr_but_for_in_laws():
-    """The 48 exceptions are people told to be a grandparent of one's child, or the like: by CLUTRR's rules
-    they are one's own parent or one's parent-in-law, whichever rule it happened to try first."""
+def test_composing_the_told_relations_solves_clutrr_but_for_these_in_laws():
     rows = gzip.decompress((RAW / "clutrr" / "gen_train234_test2to10_test.jsonl.gz").read_bytes()).decode().splitlines()
-    wrong = Counter()
-    for row in map(json.loads, rows):
+    wrong = {}
+    for place, row in enumerate(map(json.loads, rows)):
         people = dict(one.split(":") for one in row["genders"].split(","))
         names = list(people)
         edges, words = ast.literal_eval(row["story_edges"]), ast.literal_eval(row["edge_types"])
@@ -402,10 +412,10 @@ def test_composing_the_told_relations_solves_clutrr_but_for_in_laws():
         whose, who = (names[place] for place in ast.literal_eval(row["query_edge"]))
         found = RELATIONS[related(facts, whose, who)][people[who] == "male"]
         if found != row["target_text"]:
-            wrong[tuple(sorted((found, row["target_text"])))] += 1
+            wrong[place] = {found, row["target_text"]}
     assert len(rows) == 1048
-    assert sum(wrong.values()) == 48
-    assert all(longer == f"{shorter}-in-law" for shorter, longer in wrong)
+    assert tuple(wrong) == IN_LAW
+    assert all(max(pair, key=len) == f"{min(pair, key=len)}-in-law" for pair in wrong.values())
 
 
 @pytest.mark.parametrize(
