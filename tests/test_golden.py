@@ -26,7 +26,7 @@ GOLDEN = {
     "label": (2, "0d8acfce7463fcfe"),
     "mix": (2, "9f0c7fae1b3a8fbd"),
     "balance": (2, "56f3b732deb89ee0"),
-    "items": (1, "26a57b3d4034c651"),
+    "items": (2, "43d48614920ab32d"),
     "score": (3, "7c232c394f04a944"),
 }
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pyarrow import ipc
 
 from codedose.errors import DataError
-from codedose.pool import columnar, records, unpack
+from codedose.files import columnar, records, unpack
 from codedose.pool.read import Reading, example_id, normalised, read
 from codedose.pool.shapes import detect
 from codedose.study import Source
@@ -448,7 +448,7 @@ def test_a_cut_arrow_stream_gives_its_whole_batches(tmp_path):
         (b"\xff\xff\xff\xff but not really", ["damaged Arrow stream", "fetch it again"]),
         (parquet(ROWS)[:-20], ["damaged Parquet", "fetch it again"]),
         (arrow(ROWS)[:-20], ["damaged Arrow", "fetch it again"]),
-        (parquet([{"image": b"1", "caption": "a"}]), ["no column in which conversations stand", "image, caption"]),
+        (parquet([{"image": b"1", "caption": "a"}]), ["has none of the columns", "image, caption"]),
         (parquet(ROWS[:1])[:4] + parquet(ROWS)[4:40], ["damaged Parquet"]),
         (b"\x28\xb5\x2f\xfd" + b"\xff" * 50, ["damaged"]),
         (b"\x1f\x8b" + b"\xff" * 50, ["damaged"]),

@@ -16,6 +16,7 @@ import pytest
 from codedose.errors import DataError, StudyError
 from codedose.tasks import TASKS, task_named
 from codedose.tasks.arithmetic import frame_names
+from codedose.tasks.numerals import spelled
 from codedose.tasks.official import official
 from codedose.tasks.readings import normal, read
 from codedose.tasks.solvers import GENDERLESS, RELATIONS, find_kin, related
@@ -125,31 +126,58 @@ def test_the_gold_of_every_generated_item_reads_as_itself(task, level):
         assert read(task, f"Answer: {answer}", "strict") == normal(task, answer)
 
 
-# Words that stand for a number that no digit in the question does.
-SPELLED = {2: "twice|half|doubles|both", 7: "week", 12: "dozen"}
+# Words that stand for a number that is not told otherwise.
+SPELLED = {2: "twice|half|doubles|both", 3: "three", 7: "week", 12: "dozen|year"}
+PARTS = {
+    "half": "1/2", "a third": "1/3", "two thirds": "2/3", "a quarter": "1/4", "three quarters": "3/4",
+    "a fifth": "1/5",
+}  # fmt: skip
+SIGNS = {
+    "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
+    "of": lambda a, b: a * b,
+}  # fmt: skip
+
+
+def told_numbers(question: str) -> set[Fraction]:
+    """Every number that a question tells, in digits or words; of "20%" the 20."""
+    found = {Fraction(number) for number in re.findall(r"\d+/\d+|\d+(?:\.\d+)?", question)}
+    found |= {Fraction(number) for number in spelled(question.replace(" and ", ", "))}
+    return found | {Fraction(part) for words, part in PARTS.items() if words in question.lower()}
 
 
 @pytest.mark.parametrize(("task", "level"), WORKED)
 def test_the_worked_solution_computes_the_answer_from_the_numbers_in_the_question(task, level):
     rng = Random(f"worked/{task.name}/{level}")
-    for _ in range(200):
+    for _ in range(300):
         problem = task.generate(rng, level)
-        given = Counter(int(number) for number in re.findall(r"\d+", problem.question))
-        results: set[int] = set()
+        known = told_numbers(problem.question)
         for step in problem.worked:
             left, sign, right, equals, result = step.split()
             assert equals == "="
-            one, other = Fraction(left), Fraction(right)
-            made = {"+": one + other, "-": one - other, "*": one * other, "/": one / other}[sign]
-            assert made == int(result) >= 2, step
-            for term in (int(left), int(right)):
-                spelled = re.search(SPELLED.get(term, "$^"), problem.question, re.IGNORECASE)
-                assert term in given or term in results or spelled, (step, problem.question)
-            results.add(int(result))
+            share = Fraction(left.rstrip("%")) / (100 if left.endswith("%") else 1)
+            assert SIGNS[sign](share, Fraction(right)) == Fraction(result) >= (2 if level == 1 else Fraction(1)), step
+            for term in (Fraction(left.rstrip("%")), Fraction(right)):
+                meant = re.search(SPELLED.get(int(term), "$^"), problem.question, re.IGNORECASE)
+                assert term in known or meant, (step, problem.question)
+            assert ("%" in left) <= bool(re.search(rf"\b{left.rstrip('%')}(?:%| percent)", problem.question))
+            known.add(Fraction(result))
         assert problem.answer == result
-        assert not re.search(r"[{}]|  | ,|\b1 \w", problem.question)
-        assert problem.question[0].isupper() or problem.question[0].isdigit()
+        assert re.fullmatch(r"\d+(\.\d{1,2})?", problem.answer)
+        assert not re.search(r"[{}]|  | ,|(?<![\d.])1 \w", problem.question)
+        assert not re.search(r"[.?!] [a-z]|\$\w* dollars|\d\.\d\d dollars", problem.question)
+        assert problem.question[0].isupper() or problem.question[0] in "$0123456789"
         assert problem.question.endswith("?")
+
+
+def test_money_with_cents_is_written_as_money_and_counts_stay_whole():
+    rng = Random("cents")
+    problems = [task_named("gsm8k").generate(rng, 3) for _ in range(600)]
+    cents = [problem for problem in problems if re.search(r"\$\d+\.\d\d", problem.question)]
+    assert len(cents) > 30
+    for problem in problems:
+        asked = problem.question.rpartition(". ")[2]
+        if "dollars" not in asked and "miles" not in asked and "meters" not in asked and "minutes" not in asked:
+            assert problem.answer.isdigit(), problem
 
 
 def test_there_are_sixty_problem_frames_and_all_of_them_are_used():
@@ -157,16 +185,46 @@ def test_there_are_sixty_problem_frames_and_all_of_them_are_used():
     for task in TASKS[8:]:
         for level in LEVELS:
             rng = Random(f"frames/{task.name}/{level}")
-            seen |= {task.generate(rng, level).cluster for _ in range(300)}
+            seen |= {task.generate(rng, level).cluster for _ in range(600)}
     assert len(set(frame_names())) == len(frame_names()) >= 60
     assert seen == set(frame_names())
 
 
 def test_svamp_tells_numbers_that_do_not_matter_from_level_two_on():
-    task = task_named("svamp")
+    rng = Random(5)
     for level, idle in zip(LEVELS, (0, 1, 1, 2), strict=True):
-        problem = task.generate(Random(5), level)
-        assert len(re.findall(r"\d+", problem.question)) == 2 + idle
+        for _ in range(50):
+            problem = task_named("svamp").generate(rng, level)
+            assert len(re.findall(r"\d+(?:\.\d+)?", problem.question)) == len(problem.worked) + 1 + idle
+
+
+@pytest.mark.parametrize("task", TASKS[8:], ids=lambda task: task.name)
+def test_level_one_tells_small_whole_numbers_in_digits_and_nothing_else(task):
+    rng = Random("easy")
+    for _ in range(300):
+        problem = task.generate(rng, 1)
+        assert not re.search(r"[$%/]|\d\.\d|percent", problem.question)
+        assert all(int(number) <= 12 for number in re.findall(r"\d+", problem.question))
+        assert len(problem.question.split()) <= 45
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["gsm8k", "svamp", "asdiv", "multiarith"])
+def test_the_levels_of_a_twin_reach_as_far_as_its_original(name):
+    """Words, numbers told and the largest number; benchmarks/twins.py compares more."""
+
+    def reach(questions):
+        found = [(len(q.split()), len(told_numbers(q)), max(told_numbers(q), default=0)) for q in questions]
+        columns = [sorted(row[place] for row in found) for place in range(3)]
+        return [(column[len(found) // 20], column[len(found) * 19 // 20]) for column in columns]
+
+    original = reach(official_items(name)[0]["question"])
+    levels = [
+        reach(generated(task_named(name), seed_name="far", level=level, count=200)["question"]) for level in LEVELS
+    ]
+    for place, (low, high) in enumerate(original):
+        assert min(level[place][0] for level in levels) <= low
+        assert max(level[place][1] for level in levels) >= high
 
 
 def test_levels_grow():
@@ -242,7 +300,7 @@ def test_bad_files_are_named(tmp_path):
         official(task, tmp_path / "none.jsonl", count=None, seed_name="s")
     cut = tmp_path / "cut.jsonl.gz"
     cut.write_bytes(gzip.compress(b"x" * 1000)[:20])
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="damaged or cut off"):
         official(task, cut, count=None, seed_name="s")
     with pytest.raises(DataError, match="holds no items"):
         official(task, written(tmp_path, ""), count=None, seed_name="s")
@@ -266,7 +324,16 @@ def test_a_count_that_the_file_cannot_give_says_by_how_much(tmp_path):
         ("prontoqa", 500, {}, 500),
         ("gsm8k", 1319, {"not in the test split": 7473}, 1319),
         ("svamp", 1000, {}, 651),
-        ("asdiv", 2091, {"the answer is not one number": 213, "asks the same as an earlier item": 1}, 2091),
+        (
+            "asdiv",
+            2031,
+            {
+                "the answer is not one number": 213,
+                "asks the same as an earlier item": 1,
+                "is also an item of multiarith, which keeps it": 60,
+            },
+            2031,
+        ),
         ("multiarith", 580, {"asks the same as an earlier item": 20}, 375),
     ],
 )
@@ -277,11 +344,23 @@ def test_official_sets_are_whole(name, kept, dropped, clusters):
     assert items["cluster"].n_unique() == clusters
 
 
+# Official items whose gold is wrong, by their place in the release (from 0). last_letters: the question has more
+# words than the gold has letters.
+WRONG_LETTERS = (64, 107, 110, 149, 187, 188, 231, 290, 396, 423, 433, 434, 455, 459, 486)
+# clutrr: somebody is told to be a grandparent of one's child, or the like. By blood that is one's own parent; the gold
+# says in-law. Which of the two holds depends on the rule that is tried first.
+IN_LAW = (
+    39, 42, 50, 51, 52, 57, 65, 71, 72, 73, 75, 83, 93, 97, 104, 107, 114, 119, 120, 127, 128, 129, 132, 136, 142, 151,
+    154, 157, 160, 174, 184, 186, 189, 198, 199, 202, 203, 249, 271, 471, 511, 560, 652, 743, 823, 826, 925, 1017,
+)  # fmt: skip
+
+
 @needs_data
-def test_the_fifteen_wrong_golds_of_last_letters_have_more_words_than_letters():
+def test_the_fifteen_wrong_golds_of_last_letters_are_these_and_have_more_words_than_letters():
     _, drops = official_items("last_letters")
     lines = gzip.decompress((BENCHMARKS / "last_letters.jsonl.gz").read_bytes()).decode().splitlines()
     entries = {entry["id"]: entry for entry in map(json.loads, lines)}
+    assert sorted(drops["reference"]) == sorted(f"last_letters-{place}" for place in WRONG_LETTERS)
     for reference in drops["reference"]:
         words = re.search('"(.+)"', entries[reference]["question"])[1].split()
         assert len(words) > len(entries[reference]["answer"])
@@ -322,12 +401,10 @@ def test_every_official_gold_reads_as_itself_under_every_reading(name):
 
 
 @needs_data
-def test_composing_the_told_relations_solves_clutrr_but_for_in_laws():
-    """The 48 exceptions are people told to be a grandparent of one's child, or the like: by CLUTRR's rules
-    they are one's own parent or one's parent-in-law, whichever rule it happened to try first."""
+def test_composing_the_told_relations_solves_clutrr_but_for_these_in_laws():
     rows = gzip.decompress((RAW / "clutrr" / "gen_train234_test2to10_test.jsonl.gz").read_bytes()).decode().splitlines()
-    wrong = Counter()
-    for row in map(json.loads, rows):
+    wrong = {}
+    for place, row in enumerate(map(json.loads, rows)):
         people = dict(one.split(":") for one in row["genders"].split(","))
         names = list(people)
         edges, words = ast.literal_eval(row["story_edges"]), ast.literal_eval(row["edge_types"])
@@ -335,10 +412,10 @@ def test_composing_the_told_relations_solves_clutrr_but_for_in_laws():
         whose, who = (names[place] for place in ast.literal_eval(row["query_edge"]))
         found = RELATIONS[related(facts, whose, who)][people[who] == "male"]
         if found != row["target_text"]:
-            wrong[tuple(sorted((found, row["target_text"])))] += 1
+            wrong[place] = {found, row["target_text"]}
     assert len(rows) == 1048
-    assert sum(wrong.values()) == 48
-    assert all(longer == f"{shorter}-in-law" for shorter, longer in wrong)
+    assert tuple(wrong) == IN_LAW
+    assert all(max(pair, key=len) == f"{min(pair, key=len)}-in-law" for pair in wrong.values())
 
 
 @pytest.mark.parametrize(

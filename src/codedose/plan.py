@@ -33,12 +33,13 @@ from codedose.runner.store import is_done
 from codedose.study import Arm, Backbone, Source, Study, TaskUse
 from codedose.tables import UNTUNED
 from codedose.tasks import task_named
+from codedose.tasks.sources import is_on_hub, located
 
 # Bump one when its stage writes something else for the same input: tests/test_golden.py says when.
 VERSIONS = {
     "pool": 2,
     "label": 2,
-    "items": 1,
+    "items": 2,
     "leaks": 1,
     "exclude": 1,
     "mix": 2,
@@ -262,9 +263,26 @@ class Planner:
             stages.items_step,
             VERSIONS["items"],
             settings,
-            identity={"digest": self.digest(task.path) if task.path else None},
-            given={"path": self.local(task.path) if task.path else None},
+            identity={"digest": self.items_digest(task.path) if task.path else None},
+            given={"path": self.items_place(task.path) if task.path else None},
         )
+
+    def items_digest(self, path: str) -> str:
+        """What official items hold: of a hub dataset its name and commit, of a folder its files, else the content."""
+        if self.is_hub_dataset(path):
+            return fingerprint("hub", path)
+        if not (self.base / path).is_dir():
+            return self.digest(path)
+        try:
+            return fingerprint([(file.name, cached_digest(file)) for file in located(str(self.base / path))])
+        except DataError:
+            return f"missing: {path}"
+
+    def items_place(self, path: str) -> str:
+        return path if self.is_hub_dataset(path) else self.local(path)
+
+    def is_hub_dataset(self, path: str) -> bool:
+        return is_on_hub(path) and not (self.base / path).exists()
 
     @property
     def prompt(self) -> dict[str, object]:
@@ -394,7 +412,11 @@ class Planner:
         local = [source.path for source in self.study.pool.sources if source.revision is None]
         named = [("pool.sources", path.partition("#")[0]) for path in local if path != STARTER]
         named += [("label.audit", self.study.label.audit)] if self.study.label.audit else []
-        named += [(f"the items of {task.name}", task.path) for task in self.study.tasks if task.path]
+        named += [
+            (f"the items of {task.name}", task.path)
+            for task in self.study.tasks
+            if task.path and not self.is_hub_dataset(task.path)
+        ]
         files = [
             f"{what}: there is no file {self.local(path)}" for what, path in named if not (self.base / path).exists()
         ]

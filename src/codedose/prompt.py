@@ -110,6 +110,12 @@ def ask(question: str, tokenizer: Any, *, template: str, system: str | None) -> 
     return [*starting_tokens(tokenizer), *tokenise(asked, tokenizer, at_start=True)[0]]
 
 
+def request(question: str, template: str) -> str:
+    """The text of a request that waits for a reply, for other tools: that of the tokens of `ask`."""
+    pieces = written([{"role": "user", "content": question}], TEMPLATES[template])
+    return "".join([*(piece.text for piece in pieces), TEMPLATES[template].opens["assistant"]]).removeprefix(" ")
+
+
 Grown = tuple[list[int], list[bool]]
 
 

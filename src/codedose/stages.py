@@ -231,7 +231,7 @@ def items_step(
     from codedose.tasks.twins import generated
 
     if origin == "official":
-        items, drops = official(task_named(task), Path(str(path)), count=count, seed_name=seed_name)
+        items, drops = official(task_named(task), str(path), count=count, seed_name=seed_name)
         save(out, tables.DROPS, drops)
     else:
         items = generated(task_named(task), seed_name=seed_name, level=int(level or 1), count=count)

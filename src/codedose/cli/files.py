@@ -4,14 +4,20 @@ Training and asking take their settings from a study file. What the other stages
 command line; where an option has a default, the help says it.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from codedose.cli import scored
 from codedose.cli.show import AsJson, Out, named, say, say_progress
 from codedose.errors import DataError, StudyError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from codedose.tasks.task import Task
 
 ForStudy = Annotated[Path, typer.Option("--study", metavar="STUDY", help="the study file with the settings")]
 
@@ -22,24 +28,91 @@ def items(
     out: Out,
     seed_name: Annotated[str, typer.Option("--name", help="the set's name: another name gives other items")],
     level: Annotated[int | None, typer.Option(min=1, max=4, help="difficulty of generated items")] = None,
-    official: Annotated[Path | None, typer.Option(help="a file of official items instead")] = None,
+    official: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="official items instead: a file, a folder, or owner/name#path of a hub dataset"
+        ),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="of a hub dataset its 40-digit commit")] = None,
+    apart_from: Annotated[
+        list[Path] | None, typer.Option(metavar="ITEMS", help="earlier items.parquet that share no question with it")
+    ] = None,
+    as_: Annotated[
+        Literal["items", "lm-eval"], typer.Option("--as", help="lm-eval: OUT is a folder with a task for it")
+    ] = "items",
+    limit: Annotated[int, typer.Option(min=1, help="for lm-eval: the most tokens of a reply")] = 256,
+    template: Annotated[
+        Literal["chatml", "vicuna", "alpaca"] | None,
+        typer.Option(help="for lm-eval: write prompts in it; left out: for --apply_chat_template"),
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """A task -> items.parquet: generated ones of a level, or official ones from a file."""
+    """A task -> items.parquet: generated ones of a level, or official ones; or a task for lm-eval."""
     from codedose import tables
     from codedose.tasks import task_named
-    from codedose.tasks.official import official as read_official
-    from codedose.tasks.twins import generated
+    from codedose.tasks.lm_eval import write_task
 
     if (level is None) == (official is None):
         raise StudyError("say either --level (generated items) or --official FILE")
-    if official is not None:
-        frame, drops = read_official(task_named(task), official, count=count, seed_name=seed_name)
-        dropped = drops.group_by("reason").len().sort("reason").rows()
+    known = task_named(task)
+    frame, told = (
+        official_ones(known, at_commit(official, revision), count, seed_name, out, apart_from)
+        if official is not None
+        else fresh_ones(known, int(level or 1), count, seed_name, apart_from or [])
+    )
+    if as_ == "lm-eval":
+        write_task(known, frame, out, limit=limit, template=template, ask=asking(template))
     else:
-        frame, dropped = generated(task_named(task), seed_name=seed_name, level=int(level or 1), count=count), []
-    tables.write(frame, out, tables.ITEMS)
-    say({"items": len(frame), "dropped": dict(dropped), "out": str(out)}, json, [("items", len(frame)), *dropped])
+        tables.write(frame, out, tables.ITEMS)
+    say({"items": len(frame), **told, "out": str(out)}, json, [("items", len(frame)), *told.items()])
+
+
+def asking(template: str | None) -> Callable[[str], str]:
+    """What writes a prompt in a template, up to where the reply begins; without one it stays as it is."""
+    from codedose.prompt import request
+
+    return (lambda text: request(text, template)) if template else (lambda text: text)
+
+
+def at_commit(path: str, revision: str | None) -> str:
+    """A hub dataset's name with its commit: owner/name@COMMIT#path."""
+    name, sign, inside = path.partition("#")
+    return path if revision is None else f"{name}@{revision}{sign}{inside}"
+
+
+def official_ones(
+    task: "Task", path: str, count: int, seed_name: str, out: Path, apart_from: Sequence[Path] | None
+) -> tuple["pl.DataFrame", dict[str, Any]]:
+    """Official items, and how many left for which reason; each of those is listed beside OUT."""
+    from codedose import tables
+    from codedose.tasks.official import official
+
+    if apart_from:
+        raise StudyError("--apart-from is for generated items: official ones are what they are")
+    frame, drops = official(task, path, count=count, seed_name=seed_name)
+    listed = out.with_suffix(".drops.parquet")
+    if len(drops):
+        tables.write(drops, listed, tables.DROPS)
+    kinds = drops.group_by(drops["reason"].str.split(":").list.first().alias("kind")).len().sort("kind").rows()
+    return frame, {"dropped": dict(kinds), **({"drops": str(listed)} if len(drops) else {})}
+
+
+def fresh_ones(
+    task: "Task", level: int, count: int, seed_name: str, apart_from: Sequence[Path]
+) -> tuple["pl.DataFrame", dict[str, Any]]:
+    """Generated items, and what is known of their level: how many there are, and what a constant answer gets."""
+    from codedose import tables
+    from codedose.tasks.task import chance
+    from codedose.tasks.twins import generated, space
+
+    earlier = {question for path in apart_from for question in tables.read(path, tables.ITEMS)["question"]}
+    frame = generated(task, seed_name=seed_name, level=level, count=count, apart=earlier)
+    told: dict[str, Any] = {"different questions at this level": str(space(task, level))}
+    told["chance"] = f"{chance(task, level):.1%} at most, by one constant answer"
+    if apart_from:
+        told["also in the earlier sets"] = int(frame["question"].is_in(sorted(earlier)).sum())
+    return frame, told
 
 
 def tune(

@@ -10,16 +10,16 @@ from codedose.backbone import BUILTIN, cache_folder
 from codedose.backbone import missing as missing_backbone
 from codedose.cli.show import as_json, as_table, plain
 from codedose.tasks import TASKS, task_named
-from codedose.tasks.task import chance
-from codedose.tasks.twins import generated
+from codedose.tasks.task import LEVELS, Task, chance
+from codedose.tasks.twins import generated, space
 
 NEEDED = ("torch", "transformers", "polars", "pydantic", "scipy", "safetensors", "gguf")
 ENOUGH_MEMORY, ENOUGH_DISK = 6e9, 5e9  # bytes, for the quickstart
 
 
 def show_tasks(*, as_json_: bool) -> None:
-    """The twelve tasks: domain, answer, chance at level 1, source."""
-    rows = [(task.name, task.domain, task.answer_type, f"{chance(task, 1):.0%}", task.source) for task in TASKS]
+    """The twelve tasks: domain, answer, what one constant answer gets at most at each level, source."""
+    rows = [(task.name, task.domain, task.answer_type, chances(task), task.source) for task in TASKS]
     columns = ("task", "domain", "answer", "chance", "source")
     if as_json_:
         as_json([dict(zip(columns, row, strict=True)) for row in rows])
@@ -27,15 +27,27 @@ def show_tasks(*, as_json_: bool) -> None:
         as_table("", columns, rows)
 
 
+def chances(task: Task) -> str:
+    """The chance level, or those of the four levels where they differ."""
+    told = [f"{chance(task, level):.0%}" for level in LEVELS]
+    return told[0] if len(set(told)) == 1 else " ".join(told)
+
+
 def show_task(name: str, level: int, *, as_json_: bool) -> None:
     """One task: how it is asked, and three generated items of a level."""
     task = task_named(name)
     items = generated(task, seed_name="examples", level=level, count=3).select("question", "answer").to_dicts()
     told = {"task": task.name, "domain": task.domain, "source": task.source, "instruction": task.instruction}
+    told["chance"] = f"{chance(task, level):.1%}"
+    told["questions"] = str(space(task, level))
     if as_json_:
         as_json({**told, "answer_format": task.answer_format, "level": level, "items": items})
         return
     print(f"{task.name} ({task.domain}): {task.source}\n\n{task.instruction}\n{task.answer_format}\n")
+    print(
+        f"level {level}: {told['questions']} different questions; "
+        f"one constant answer gets {told['chance']} right at most\n"
+    )
     for item in items:
         print(f"level {level}: {item['question']}\n  gold: {item['answer']}\n")
 

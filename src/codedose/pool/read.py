@@ -11,14 +11,14 @@ from pathlib import Path
 
 from codedose import tables
 from codedose.errors import DataError
+from codedose.files.columnar import kind_of, rows_of
+from codedose.files.records import Record, json_records
+from codedose.files.unpack import first_bytes, open_text
 from codedose.pool.catalogue import Catalogue, look_up
-from codedose.pool.columnar import kind_of, rows_of
 from codedose.pool.join import Run, split_id
 from codedose.pool.layout import Layout
-from codedose.pool.records import Record, json_records
 from codedose.pool.shapes import COLUMNS, SHAPES, detect, id_of, turns_of
 from codedose.pool.shapes import Message as Message
-from codedose.pool.unpack import first_bytes, open_text
 from codedose.study import Source
 
 

@@ -1,8 +1,10 @@
 """The problem frames of the arithmetic tasks: stories with slots for names, things and numbers.
 
-a, b, c, d stand for amounts, k, m, n for smaller factors, w, x, y and z for numbers that do not matter.
-`steps` is the worked solution: r1 is the result of the first step, r2 of the second. The sentences
-are ours; from the published tasks comes only the kind of problem.
+a, b, c, d stand for amounts, k, m, n, p, q for smaller factors, u and v for prices, s and t for measures, h for
+percent, f for a fraction; g, j, w, x, y and z for numbers that do not matter. `steps` is the worked solution: r1 is
+the result of the first step, r2 of the second; "h of a" takes a part. These frames are those of level 1; wider.py
+and chains.py hold what comes from level 2 on. The sentences are ours; from the published tasks comes only the
+kind of problem.
 """
 
 from dataclasses import dataclass
@@ -18,14 +20,6 @@ class Frame:
     steps: tuple[str, ...]
     things: tuple[str, ...] = ()
     asides: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A story that can stop after any of its events: (sentence, step, question if it stops here)."""
-
-    name: str
-    events: tuple[tuple[str, str, str], ...]
 
 
 TOYS = ("marbles", "stickers", "shells", "buttons", "postcards", "beads")
@@ -360,201 +354,5 @@ MULTIARITH_FRAMES = (
         "{name} has {a} tickets for the fair and wins {b} more. Every ride costs {k} tickets. "
         "How many rides can {he} take?",
         ("a + b", "r1 / k"),
-    ),
-)
-
-# Two to six steps (the shape of GSM8K): a level tells more or fewer of the events.
-GSM8K_CHAINS = (
-    Chain(
-        "gsm8k-bakery",
-        (
-            ("{name} bakes {k} trays with {m} rolls on each tray.", "k * m", "How many rolls does {name} bake?"),
-            ("{He} keeps {n} rolls for {his} family and sells the others.", "r1 - n", "How many rolls does {he} sell?"),
-            ("A roll costs {p} dollars.", "r2 * p", "How many dollars does {he} take in?"),
-            ("From this {he} pays {a} dollars for flour.", "r3 - a", "How many dollars are left after that?"),
-            ("{He} does exactly the same on {q} days.", "r4 * q", "How many dollars are left from all {q} days?"),
-            ("{He} saves half of this money.", "r5 / 2", "How many dollars does {he} save?"),
-        ),
-    ),
-    Chain(
-        "gsm8k-reading",
-        (
-            (
-                "{name} reads {k} pages every morning and {m} pages every evening.",
-                "k + m",
-                "How many pages is that a day?",
-            ),
-            (
-                "{He} does this for {n} days and then the book is finished.",
-                "r1 * n",
-                "How many pages does the book have?",
-            ),
-            ("The next book is {a} pages longer.", "r2 + a", "How many pages does the next book have?"),
-            ("The third book is twice as long as the next book.", "r3 * 2", "How many pages does the third book have?"),
-            (
-                "In the third book {b} pages are pictures.",
-                "r4 - b",
-                "How many pages of the third book are not pictures?",
-            ),
-            ("{name} reads those in {p} equal parts.", "r5 / p", "How many pages is each part?"),
-        ),
-    ),
-    Chain(
-        "gsm8k-orchard",
-        (
-            ("An orchard has {k} rows of {m} trees.", "k * m", "How many trees are there?"),
-            ("A storm fells {n} of the trees.", "r1 - n", "How many trees still stand?"),
-            ("Every standing tree gives {p} baskets of fruit.", "r2 * p", "How many baskets does the orchard give?"),
-            ("{a} more baskets come from a neighbor.", "r3 + a", "How many baskets are there in all?"),
-            ("A van takes {q} baskets at a time, and every load is full.", "r4 / q", "How many loads are there?"),
-            ("Each load is sold for {b} dollars.", "r5 * b", "How many dollars do the loads bring?"),
-        ),
-    ),
-    Chain(
-        "gsm8k-savings",
-        (
-            (
-                "{name} puts {a} dollars into a box and {his} aunt adds {b} dollars.",
-                "a + b",
-                "How many dollars are in it?",
-            ),
-            (
-                "An uncle then adds as much as is in the box, so it holds twice as much.",
-                "r1 * 2",
-                "How many dollars is that?",
-            ),
-            ("{name} takes {n} dollars out for a gift.", "r2 - n", "How many dollars stay in the box?"),
-            ("The rest buys books for {k} dollars each, and nothing is left.", "r3 / k", "How many books are bought?"),
-            ("{name} reads each book in {m} days.", "r4 * m", "How many days does {he} need for the books?"),
-            ("{other} reads the same books in {c} days more than that.", "r5 + c", "How many days does {other} need?"),
-        ),
-    ),
-    Chain(
-        "gsm8k-trip",
-        (
-            ("{k} classes of {m} pupils go on a trip.", "k * m", "How many pupils go on the trip?"),
-            ("{n} teachers go with them.", "r1 + n", "How many people go on the trip?"),
-            ("A seat on the train costs {p} dollars for everyone.", "r2 * p", "How many dollars do the seats cost?"),
-            ("The school pays {a} dollars of this.", "r3 - a", "How many dollars are still to be paid?"),
-            ("Half of the remaining sum comes from a fund.", "r4 / 2", "How many dollars come from the fund?"),
-            ("The fund makes {q} such gifts a year.", "r5 * q", "How many dollars does the fund give in a year?"),
-        ),
-    ),
-    Chain(
-        "gsm8k-eggs",
-        (
-            ("{name} keeps {k} hens, and each lays {m} eggs a week.", "k * m", "How many eggs does {name} get a week?"),
-            ("{He} collects the eggs for {p} weeks.", "r1 * p", "How many eggs does {he} collect?"),
-            ("{a} of the eggs break.", "r2 - a", "How many whole eggs are there?"),
-            (
-                "The whole eggs are packed into cartons of {q}, with none left over.",
-                "r3 / q",
-                "How many cartons are there?",
-            ),
-            ("A carton sells for {n} dollars.", "r4 * n", "How many dollars do the cartons bring?"),
-            ("From this {name} buys feed for {b} dollars.", "r5 - b", "How many dollars are left?"),
-        ),
-    ),
-    Chain(
-        "gsm8k-printer",
-        (
-            ("A printer prints {k} pages a minute and runs for {m} minutes.", "k * m", "How many pages does it print?"),
-            (
-                "A second printer prints {a} pages more than that.",
-                "r1 + a",
-                "How many pages does the second one print?",
-            ),
-            ("The pages of both are put together.", "r1 + r2", "How many pages do both print?"),
-            ("{b} pages are blurred and thrown away.", "r3 - b", "How many good pages are left?"),
-            ("The good pages are bound into booklets of {n} pages.", "r4 / n", "How many booklets are there?"),
-            ("Each booklet needs {p} staples.", "r5 * p", "How many staples are needed?"),
-        ),
-    ),
-    Chain(
-        "gsm8k-training",
-        (
-            (
-                "{name} prepares for a race with {k} kilometers on each of {m} days.",
-                "k * m",
-                "How many kilometers does {he} run on these days?",
-            ),
-            (
-                "On one more day {he} runs {n} kilometers.",
-                "r1 + n",
-                "How many kilometers does {he} run before the race?",
-            ),
-            (
-                "{He} prepares in this way for {p} races.",
-                "r2 * p",
-                "How many kilometers does {he} run for these races?",
-            ),
-            ("{other} runs {a} kilometers less than that.", "r3 - a", "How many kilometers does {other} run?"),
-            ("Both of their distances are added up.", "r3 + r4", "How many kilometers do the two run together?"),
-            ("For every kilometer a sponsor gives {q} dollars.", "r5 * q", "How many dollars does the sponsor give?"),
-        ),
-    ),
-    Chain(
-        "gsm8k-tiles",
-        (
-            ("A wall has {k} rows of {m} tiles.", "k * m", "How many tiles are on the wall?"),
-            ("A room has {p} walls like this.", "r1 * p", "How many tiles are in the room?"),
-            ("{name} orders {n} tiles more than the room needs.", "r2 + n", "How many tiles does {name} order?"),
-            ("The tiles come in packs of {q}, all of them full.", "r3 / q", "How many packs come?"),
-            ("Each pack costs {b} dollars.", "r4 * b", "How many dollars do the packs cost?"),
-            ("{name} has a voucher for {a} dollars.", "r5 - a", "How many dollars does {name} pay?"),
-        ),
-    ),
-    Chain(
-        "gsm8k-candles",
-        (
-            ("{name} melts {a} grams of old wax and {b} grams of new wax.", "a + b", "How many grams of wax is that?"),
-            (
-                "{He} pours it into molds of {k} grams, and nothing is left.",
-                "r1 / k",
-                "How many candles does {he} get?",
-            ),
-            ("{He} sells each candle for {m} dollars.", "r2 * m", "How many dollars do the candles bring?"),
-            ("The wax had cost {n} dollars.", "r3 - n", "How many dollars are left once the wax is paid?"),
-            ("{He} repeats all this {p} times in a year.", "r4 * p", "How many dollars are left over in a year?"),
-            (
-                "{other} earns {c} dollars a year more than {name}.",
-                "r5 + c",
-                "How many dollars does {other} earn in a year?",
-            ),
-        ),
-    ),
-    Chain(
-        "gsm8k-tank",
-        (
-            (
-                "A tank holds {a} liters, and a tap adds {k} liters an hour for {m} hours.",
-                "k * m",
-                "How many liters does the tap add?",
-            ),
-            ("Nothing is taken out in this time.", "a + r1", "How many liters are in the tank then?"),
-            ("Afterwards the garden takes {n} liters.", "r2 - n", "How many liters are in the tank after that?"),
-            ("The farm has {p} tanks that are just as full.", "r3 * p", "How many liters are in these tanks together?"),
-            ("The water is shared equally among {q} fields.", "r4 / q", "How many liters does each field get?"),
-            (
-                "One of the fields gets {b} liters of rain as well.",
-                "r5 + b",
-                "How many liters does that field get in all?",
-            ),
-        ),
-    ),
-    Chain(
-        "gsm8k-concert",
-        (
-            ("A choir sells {k} tickets at {m} dollars each.", "k * m", "How many dollars does the choir take in?"),
-            ("At the bar it takes in {a} dollars more.", "r1 + a", "How many dollars does it take in altogether?"),
-            ("The hall costs {b} dollars.", "r2 - b", "How many dollars are left after paying for the hall?"),
-            ("A sponsor adds the same sum again, so there is twice as much.", "r3 * 2", "How many dollars is it then?"),
-            ("The sum is shared equally among {n} singers.", "r4 / n", "How many dollars does each singer get?"),
-            (
-                "{name}, one of the singers, adds {c} dollars of {his} own.",
-                "r5 + c",
-                "How many dollars does {name} have?",
-            ),
-        ),
     ),
 )

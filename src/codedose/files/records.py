@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from codedose.pool.unpack import Text
+from codedose.files.unpack import Text
 
 LONGEST_RECORD = 20_000_000  # characters; the longest conversation of ShareGPT has under 3 million
 MOST_RETRIES = 1_000_000_000  # characters parsed in vain before the rest of a file is given up: some seconds

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files -> records, batch by batch; only columns in which conversations stand are read.
+"""Parquet and Arrow files -> records, batch by batch; only the columns asked for are read.
 
 pyarrow does not end the process on damaged files (checked with flipped bytes, tests/test_read.py), as long as
 a batch is validated before anything else is asked of it.
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from codedose.errors import DataError
-from codedose.pool.records import Record
+from codedose.files.records import Record
 
 ROWS = 256  # taken at a time: the longest conversation of ShareGPT has 3 MB
 BUFFER = 1 << 20  # bytes of a column read at a time, so that a row group need not fit into memory
@@ -126,7 +126,7 @@ def chosen(file: Path, names: Sequence[str], known: Sequence[str]) -> list[str]:
     found = [name for name in dict.fromkeys(names) if name in known]
     if not found:
         has = ", ".join(ascii(name)[1:-1] for name in names[:6])[:120]
-        raise DataError(f"{file}: has no column in which conversations stand (its columns: {has})")
+        raise DataError(f"{file}: has none of the columns {', '.join(known)} (its columns: {has})")
     return found
 
 

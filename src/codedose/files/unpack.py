@@ -26,7 +26,7 @@ UTF8_MARK = b"\xef\xbb\xbf"
 GZ, ZST = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 REFUSED = {
     b"PK\x03\x04": "is a zip archive; unpack it and name what it holds",
-    b"PK\x05\x06": "is an empty zip archive; name a file of conversations",
+    b"PK\x05\x06": "is an empty zip archive; name a file with data",
     b"BZh": "is packed with bzip2; unpack it, or pack it as gz or zst",
     b"\xfd7zXZ": "is packed with xz; unpack it, or pack it as gz or zst",
     b"7z\xbc\xaf": "is a 7z archive; unpack it and name what it holds",
@@ -35,7 +35,7 @@ REFUSED = {
     b"\x80\x03": "is a pickle, which could run code and is never loaded; write it as JSON lines",
     b"\x80\x04": "is a pickle, which could run code and is never loaded; write it as JSON lines",
     b"\x80\x05": "is a pickle, which could run code and is never loaded; write it as JSON lines",
-    b"SQLite": "is a database; write its conversations as JSON lines",
+    b"SQLite": "is a database; write what it holds as JSON lines",
     b"version https://git-lfs": "is only a pointer to a file in git LFS; fetch the file itself ('git lfs pull')",
 }
 
