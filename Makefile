@@ -10,8 +10,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PEERS := .venv-peers
 LM_EVAL := .venv-lm-eval
 VLLM := .venv-vllm
+READERS := .venv-readers
 
-.PHONY: setup study test test-long check smoke bench-pool bench-generate clean
+.PHONY: setup study test test-long check smoke bench-pool bench-generate bench-readings clean
 
 study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
 	@$(BIN)/codedose run studies/quickstart.yaml
@@ -68,5 +69,13 @@ bench-generate: setup $(LM_EVAL)/.ready $(VLLM)/.ready ## asking beside lm-eval 
 	@$(BIN)/python benchmarks/generate.py --lm-eval $(LM_EVAL) --vllm $(VLLM) --dtype float32
 	@$(BIN)/python benchmarks/generate.py --lm-eval $(LM_EVAL) --vllm $(VLLM) --dtype bfloat16
 
+$(READERS)/.ready: benchmarks/peers/requirements-readings.txt
+	$(PYTHON) -m venv $(READERS)
+	$(READERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $<
+	@touch $@
+
+bench-readings: setup $(READERS)/.ready ## our readings beside lm-eval's filters and math-verify (REPLIES=file)
+	@$(BIN)/python benchmarks/readings.py $(REPLIES) --peers $(READERS)
+
 clean: ## remove the environment and caches; stores stay
-	rm -rf $(VENV) $(PEERS) $(LM_EVAL) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(LM_EVAL) $(VLLM) $(READERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis

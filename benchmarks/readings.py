@@ -117,7 +117,7 @@ def write_disagreements(rows: pl.DataFrame, out: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, nargs="?", help="replies, as for codedose score")
-    parser.add_argument("--peers", type=Path, default=Path(".peers-readings"), help="their environment")
+    parser.add_argument("--peers", type=Path, default=Path(".venv-readers"), help="their environment")
     parser.add_argument("--list", type=Path, help="where to write the disagreements")
     given = parser.parse_args()
     replies = read_replies(given.file) if given.file else ugly_replies()
