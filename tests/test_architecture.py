@@ -18,7 +18,7 @@ LAYERS = (
     ("tasks",),
     ("runner",),
     ("study",),
-    ("tables", "keys", "code", "words", "files"),
+    ("stated", "tables", "keys", "code", "words", "files"),
     ("errors",),
 )
 DEPTH = {module: level for level, modules in enumerate(LAYERS) for module in modules}

@@ -46,7 +46,7 @@ def cost(study: Study) -> Cost:
     runs = study.mix.draws * len(study.mix.arms) * study.tune.seeds
     asked = runs + study.untuned
     items = sum(task.count for task in study.tasks) * study.generate.samples
-    limits = sum(task.count * (task.max_new_tokens + study.generate.forced_tokens) for task in study.tasks)
+    limits = sum(task.count * (task.limit + study.generate.forced_tokens) for task in study.tasks)
     written = limits * study.generate.samples
     billions = [backbone.scale for backbone in study.backbones]
     trained = training_tokens(study)
@@ -95,7 +95,7 @@ def seconds_to_ask(study: Study, backbone: Backbone, task: TaskUse, *, gpu: bool
     flops = GPU_FLOPS * GPU_SHARE if gpu else CORE_FLOPS
     bandwidth = GPU_BYTES * GPU_BYTES_SHARE if gpu else CORE_BYTES
     weights = backbone.scale * 1e9
-    a_reply, count = task.max_new_tokens + study.generate.forced_tokens, task.count * study.generate.samples
+    a_reply, count = task.limit + study.generate.forced_tokens, task.count * study.generate.samples
     batches = -(-count * (PROMPT_READ + a_reply) // study.generate.batch_tokens)
     steps, written = batches * a_reply, count * a_reply
     computed = 2 * weights * (count * PROMPT_READ + written) / flops

@@ -20,7 +20,7 @@ import polars as pl
 
 from codedose.errors import DataError, StudyError
 from codedose.tables import whole_signs
-from codedose.tasks import task_named
+from codedose.tasks import TASKS, task_named
 from codedose.tasks.readings import normal
 from codedose.tasks.task import Task
 
@@ -42,24 +42,24 @@ ZSTANDARD = 93  # the method of inspect's zips, which Python before 3.14 does no
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip entry: its mark, and how long the name and extra field are
 
 
-def replies_of(paths: Sequence[Path], harness: str, task: str | None) -> pl.DataFrame:
-    """The replies of all logs (REPLIES), each sample once. `task` is their task; None: as the logs name it.
+def replies_of(paths: Sequence[Path], harness: str, task: str | None, tasks: Sequence[Task] = TASKS) -> pl.DataFrame:
+    """The replies of all logs (REPLIES), each sample once. `task` is their task, one of `tasks`; None: as logs name it.
 
     Raises StudyError for an unknown harness, DataError for a log that is not what it should be.
     """
     readers = {"lm-eval": lm_eval_replies, "inspect": inspect_replies}
     if harness not in readers:
         raise StudyError(f"the logs of {' and '.join(readers)} can be read, not of {harness!r}")
-    rows = [row for path in paths for row in readers[harness](path, task)]
+    rows = [row for path in paths for row in readers[harness](path, task, tasks)]
     if not rows:
         raise DataError(f"{paths[0]}: holds no samples")
     return pl.DataFrame([whole_signs(row) for row in rows], schema=REPLIES)
 
 
-def lm_eval_replies(path: Path, name: str | None) -> Iterator[dict[str, object]]:
+def lm_eval_replies(path: Path, name: str | None, tasks: Sequence[Task]) -> Iterator[dict[str, object]]:
     """One row per document and repeat. The log holds each document once per filter, with the same replies."""
     found = SAMPLES_FILE.fullmatch(path.name)
-    task = task_of(path, name or (found[1] if found else None))
+    task = task_of(path, name or (found[1] if found else None), tasks)
     seen: dict[object, object] = {}
     for place, sample in json_lines(path):
         for field in ("doc_id", "doc", "target", "resps"):
@@ -94,13 +94,13 @@ def question_in(document: object, place: str) -> str:
     raise DataError(f"{place}: the document has no question, input or problem; it has {', '.join(map(str, fields))}")
 
 
-def inspect_replies(path: Path, name: str | None) -> Iterator[dict[str, object]]:
+def inspect_replies(path: Path, name: str | None, tasks: Sequence[Task]) -> Iterator[dict[str, object]]:
     """One row per sample and epoch. A sample that failed has no reply: DataError, never a wrong answer."""
     whole = zipped_log(path) if path.suffix == ".eval" else plain_log(path)
     header = next(whole)
     told = header.get("eval")
     stated = str(told.get("task") or "").rpartition("/")[2] if isinstance(told, dict) else None
-    task = task_of(path, name or stated or None)
+    task = task_of(path, name or stated or None, tasks)
     for sample in whole:
         place = f"{path}: sample {sample.get('id')!r}, epoch {sample.get('epoch')!r}"
         if sample.get("error"):
@@ -155,11 +155,11 @@ def gold_of(task: Task, target: object, place: str) -> str:
     return str(golds[0])
 
 
-def task_of(path: Path, name: str | None) -> Task:
+def task_of(path: Path, name: str | None, tasks: Sequence[Task]) -> Task:
     if name is None:
         raise DataError(f"{path}: does not tell its task; say --task NAME")
     try:
-        return task_named(name)
+        return task_named(name, tasks)
     except StudyError as problem:
         raise DataError(f"{path}: {problem}; say which it is with --task NAME") from None
 

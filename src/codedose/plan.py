@@ -20,7 +20,7 @@ from codedose import stages, tables
 from codedose.backbone import BUILTIN, cached_digest, identity
 from codedose.backbone import missing as missing_backbone
 from codedose.cost import seconds_to_ask, seconds_to_tune
-from codedose.errors import DataError, MachineError
+from codedose.errors import DataError, MachineError, StudyError
 from codedose.generate import resolved
 from codedose.keys import fingerprint
 from codedose.label.llm import prompt_version
@@ -33,7 +33,9 @@ from codedose.runner.store import is_done
 from codedose.study import Arm, Backbone, Source, Study, TaskUse
 from codedose.tables import UNTUNED
 from codedose.tasks import task_named
+from codedose.tasks.own import own_items, read_task, refuse_unfit, refuse_unreadable, values_of
 from codedose.tasks.sources import is_on_hub, located
+from codedose.tasks.task import Task, words_of
 
 # Bump one when its stage writes something else for the same input: tests/test_golden.py says when.
 VERSIONS = {
@@ -98,7 +100,8 @@ class Planner:
     """A study, where its relative paths start, and what this machine offers; `steps` is its plan.
 
     `excluded` holds the examples that the leak search found, sorted; None: it has not run yet (see `settled`).
-    `without` names cells that failed: the plan then ends in a partial report that says so.
+    `without` names cells that failed: the plan then ends in a partial report that says so. `own` are tasks that
+    are given in code and not in files.
     """
 
     study: Study
@@ -107,6 +110,7 @@ class Planner:
     gpus: int = 0
     excluded: tuple[str, ...] | None = None
     without: frozenset[str] = frozenset()
+    own: tuple[Task, ...] = ()
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -119,7 +123,7 @@ class Planner:
             if cell.name in self.without:
                 continue
             tune = self.tune(cell) if cell.arm else None
-            generate = [self.generate(cell, task, tune) for task in self.study.tasks]
+            generate = [self.generate(cell, task, tune) for task in self.uses]
             score = self.score(cell, generate)
             told += [*([tune] if tune else []), *generate, score]
             tunes += [tune] if tune else []
@@ -245,17 +249,47 @@ class Planner:
         )
 
     @cached_property
+    def tasks(self) -> Mapping[str, Task]:
+        """The study's tasks by name: built in, from their files, or given in code."""
+        return {use.name: self.task(use) for use in self.study.tasks}
+
+    def task(self, use: TaskUse) -> Task:
+        if use.origin != "own":
+            return task_named(use.name)
+        return checked(task_named(use.name, self.own) if use.path is None else read_task(self.base / use.path), use)
+
+    @cached_property
+    def uses(self) -> tuple[TaskUse, ...]:
+        """How each task is asked, with the limits that stand in task files."""
+        limits = {name: task.max_new_tokens for name, task in self.tasks.items()}
+        return tuple(
+            use if use.max_new_tokens else use.model_copy(update={"max_new_tokens": limits[use.name]})
+            for use in self.study.tasks
+        )
+
+    @property
+    def whole(self) -> Study:
+        """The study with what stands in task files."""
+        return self.study.model_copy(update={"tasks": self.uses})
+
+    def items_path(self, use: TaskUse) -> str | None:
+        """What names a task's items, where they are not generated."""
+        return str(Path(str(self.tasks[use.name].items)).resolve()) if use.origin == "own" else use.path
+
+    @cached_property
     def items(self) -> dict[str, Step]:
         """One step a task. A task's items depend on the study's item set, not on its other tasks."""
         return {task.name: self.items_of(task) for task in self.study.tasks}
 
     def items_of(self, task: TaskUse) -> Step:
+        own, place = task.origin == "own", self.items_path(task)
         settings = {
             "task": task.name,
             "origin": task.origin,
             "level": task.level,
             "count": task.count,
             "seed_name": self.study.item_set,
+            **({"domain": self.tasks[task.name].domain} if own else {}),
         }
         return Step(
             "items",
@@ -263,8 +297,8 @@ class Planner:
             stages.items_step,
             VERSIONS["items"],
             settings,
-            identity={"digest": self.items_digest(task.path) if task.path else None},
-            given={"path": self.items_place(task.path) if task.path else None},
+            identity={"digest": self.items_digest(place) if place else None},
+            given={"path": self.items_place(place) if place else None},
         )
 
     def items_digest(self, path: str) -> str:
@@ -318,16 +352,16 @@ class Planner:
             {
                 "cell": cell.name,
                 "task": task.name,
-                "max_new_tokens": task.max_new_tokens,
+                "max_new_tokens": task.limit,
                 "how": self.asking,
                 "prompt": self.prompt,
             },
             (self.items[task.name], *([tune] if tune else [])),
             identity={
-                "asked": asked_as(task.name),
+                "asked": words_of(self.tasks[task.name]),
                 **({} if tune else {"backbone": self.identities[cell.backbone.name]}),
             },
-            given={"backbone": self.loadable(cell.backbone)},
+            given={"words": words_of(self.tasks[task.name]), "backbone": self.loadable(cell.backbone)},
             consumes=(tune,) if tune else (),
             where=self.where(cell.backbone),
             weight=seconds_to_ask(self.study, cell.backbone, task),
@@ -344,7 +378,8 @@ class Planner:
         needs = [*generate, *self.items.values()]
         if cell.arm:
             needs.append(self.drawn(cell))
-        settings = {"cell": cell.columns, "dose": cell.arm is not None}
+        own = [values_of(self.tasks[use.name]) for use in self.study.tasks if use.origin == "own"]
+        settings = {"cell": cell.columns, "dose": cell.arm is not None, **({"own": own} if own else {})}
         return Step("score", cell.name, stages.score_step, VERSIONS["score"], settings, tuple(needs))
 
     def analyse(self, scored: list[Step]) -> Step:
@@ -361,7 +396,7 @@ class Planner:
         return Step("analyse", self.study.name, stages.analyse_step, version, settings, tuple(scored), weight=5)
 
     def report(self, analyse: Step, shown: list[Step]) -> Step:
-        told = self.study.model_dump(mode="json", exclude={"keep_checkpoints"})
+        told = self.whole.model_dump(mode="json", exclude={"keep_checkpoints"})
         settings = {"study": told, "missing": sorted(self.without)}
         needs = (analyse, self.balance, self.pool, self.leaks, *self.items.values(), *shown)
         return Step("report", self.study.name, stages.report_step, VERSIONS["report"], settings, needs, weight=3)
@@ -385,7 +420,7 @@ class Planner:
     def local(self, path: str) -> str:
         return path if path == STARTER else str((self.base / path).resolve())
 
-    def digest(self, path: str) -> str:
+    def digest(self, path: str | Path) -> str:
         """What a file holds, or that it is missing: a plan is possible all the same."""
         found = self.base / path
         return cached_digest(found) if found.is_file() else f"missing: {path}"
@@ -412,11 +447,8 @@ class Planner:
         local = [source.path for source in self.study.pool.sources if source.revision is None]
         named = [("pool.sources", path.partition("#")[0]) for path in local if path != STARTER]
         named += [("label.audit", self.study.label.audit)] if self.study.label.audit else []
-        named += [
-            (f"the items of {task.name}", task.path)
-            for task in self.study.tasks
-            if task.path and not self.is_hub_dataset(task.path)
-        ]
+        items = ((f"the items of {task.name}", self.items_path(task)) for task in self.study.tasks)
+        named += [(what, path) for what, path in items if path and not self.is_hub_dataset(path)]
         files = [
             f"{what}: there is no file {self.local(path)}" for what, path in named if not (self.base / path).exists()
         ]
@@ -429,10 +461,18 @@ def labeller(by: str) -> str | None:
     return {"model": digest, "llm": prompt_version}[by]() if by in ("model", "llm") else None
 
 
-def asked_as(task: str) -> dict[str, Any]:
-    """The words around a task's questions: new words are new completions."""
-    known = task_named(task)
-    return {"instruction": known.instruction, "answer_format": known.answer_format}
+def checked(task: Task, use: TaskUse) -> Task:
+    """A task of one's own that the study can ask. What keeps it from being asked is told before anything runs."""
+    place = use.path or "Planner(own=...)"
+    if task.name != use.name:
+        raise StudyError(f"{place}: its name is {task.name!r}, but the study calls it {use.name!r}; make them the same")
+    refuse_unfit(task, place)
+    if use.max_new_tokens is None and task.max_new_tokens is None:
+        raise StudyError(f"{place}: the task {task.name!r} has no max_new_tokens; say it there or in the study")
+    if task.items and task.items.is_file():
+        items = own_items(task.items, task=task.name, domain=task.domain, count=None, seed_name="")
+        refuse_unreadable(task, items, count=use.count)
+    return task
 
 
 def settled(planner: Planner, root: Path) -> Planner:

@@ -2,14 +2,14 @@
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from codedose.errors import DataError, StudyError
 from codedose.tables import COMPLETIONS, ITEMS, READINGS, SCORES, check, whole_signs
-from codedose.tasks import task_named
+from codedose.tasks import TASKS, task_named
 from codedose.tasks.official import cluster_of
 from codedose.tasks.programs import in_code
 from codedose.tasks.readings import forced, normal, strict_and_lenient, verdict
@@ -21,11 +21,13 @@ VERDICT = {"reading": pl.String, "read": pl.String, "outcome": pl.String, "in_co
 FINISHES = ("stop", "length")
 
 
-def score(completions: pl.DataFrame, items: pl.DataFrame, *, cell: Mapping[str, object]) -> pl.DataFrame:
+def score(
+    completions: pl.DataFrame, items: pl.DataFrame, *, cell: Mapping[str, object], tasks: Sequence[Task] = TASKS
+) -> pl.DataFrame:
     """One row (tables.SCORES) per completion and reading, in the completions' order.
 
-    `cell` gives the columns that are the same for every reply: CELL. Raises DataError for an item
-    that is unknown or stands there twice, and for a reply to the same item and sample that does.
+    `cell` gives the columns that are the same for every reply: CELL; `tasks` holds those of the items. Raises
+    DataError for an item that is unknown or stands there twice, and for a reply to the same item and sample that does.
     """
     completions, items = check(completions, COMPLETIONS), check(items, ITEMS)
     refuse_repeated(items, ["item_id"], "item")
@@ -37,7 +39,7 @@ def score(completions: pl.DataFrame, items: pl.DataFrame, *, cell: Mapping[str, 
         item = asked[reply["item_id"]]
         given = {name: item[name] for name in ("task", "domain", "origin", "level", "item_id", "cluster")}
         told = {**cell, **given, "sample": reply["sample"], "in_code": in_code(reply["text"])}
-        for reading, _, outcome in judge(task_named(item["task"]), {**reply, "answer": item["answer"]}):
+        for reading, _, outcome in judge(task_named(item["task"], tasks), {**reply, "answer": item["answer"]}):
             rows.append({**told, "reading": reading, "outcome": outcome})
     return SCORES.frame(rows)
 
@@ -72,7 +74,7 @@ def row_in(line: str, place: str) -> dict[str, object]:
     return row
 
 
-def score_replies(replies: pl.DataFrame) -> pl.DataFrame:
+def score_replies(replies: pl.DataFrame, *, tasks: Sequence[Task] = TASKS) -> pl.DataFrame:
     """`replies` with the columns reading, read, outcome and in_code, one row per reply and reading.
 
     Needs the columns task, question, answer and text; forced_text and finish are used where they
@@ -85,7 +87,7 @@ def score_replies(replies: pl.DataFrame) -> pl.DataFrame:
     for number, reply in enumerate(replies.iter_rows(named=True)):
         refuse_gaps(reply, number + 1)
         code = in_code(reply["text"])
-        for reading, found, outcome in judged(reply, number + 1):
+        for reading, found, outcome in judged(reply, number + 1, tasks):
             if reading in readings:
                 verdicts.append({"row": number, "reading": reading, "read": found, "outcome": outcome, "in_code": code})
     schema = {"row": pl.UInt32, **VERDICT}
@@ -93,49 +95,52 @@ def score_replies(replies: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([replies[told["row"]], told.drop("row")], how="horizontal")
 
 
-def score_in_cell(replies: pl.DataFrame, *, cell: Mapping[str, object]) -> tuple[pl.DataFrame, int]:
+def score_in_cell(
+    replies: pl.DataFrame, *, cell: Mapping[str, object], tasks: Sequence[Task] = TASKS
+) -> tuple[pl.DataFrame, int]:
     """(scores, left out): tables.SCORES of replies that were asked outside a study, and how many replies ask the same
     as an earlier one of the same log and sample, since an item counts once.
 
     `cell` gives CELL. The items are named by their questions, as everywhere, so that cells pair over them; without a
     forced_text column there is no forced reading. Raises DataError where two logs hold a reply to one item.
     """
-    scored = score_replies(named_items(replies))
+    scored = score_replies(named_items(replies, tasks), tasks=tasks)
     keys = ["item_id", "sample", "reading"]
     once = scored.unique(["log", *keys], keep="first", maintain_order=True)
     refuse_repeated(once, keys, "item, sample and reading (give the logs of one run)")
     columns = [pl.lit(cell[name]).alias(name) for name in CELL]
-    whole = once.with_columns(*columns, origin=pl.lit("official"), level=pl.lit(None, pl.Int64))
+    whole = once.with_columns(*columns, level=pl.lit(None, pl.Int64))
     typed = whole.select(pl.col(name).cast(wanted) for name, wanted in SCORES.columns.items())
     return check(typed, SCORES), (scored.height - once.height) // scored["reading"].n_unique()
 
 
-def judged(reply: Mapping[str, object], number: int) -> list[tuple[str, str | None, str]]:
+def judged(reply: Mapping[str, object], number: int, tasks: Sequence[Task]) -> list[tuple[str, str | None, str]]:
     """What judge says of a row; an unknown task and a gold of another type are named with the row."""
     try:
-        return list(judge(known_task(str(reply["task"]), number), reply))
+        return list(judge(known_task(str(reply["task"]), number, tasks), reply))
     except DataError as problem:
         raise DataError(f"row {number}: {str(problem).removeprefix(f'row {number}: ')}") from None
 
 
-def known_task(name: str, number: int) -> Task:
+def known_task(name: str, number: int, tasks: Sequence[Task]) -> Task:
     try:
-        return task_named(name)
+        return task_named(name, tasks)
     except StudyError as problem:
         raise DataError(f"row {number}: {problem}") from None
 
 
-def named_items(replies: pl.DataFrame) -> pl.DataFrame:
+def named_items(replies: pl.DataFrame, tasks: Sequence[Task]) -> pl.DataFrame:
     """`replies` with the columns of their items, and sample and log where they lack them."""
     refuse_lacking(replies)
     rows = []
     for number, reply in enumerate(replies.iter_rows(named=True), 1):
         refuse_gaps(reply, number)
-        task = known_task(reply["task"], number)
+        task = known_task(reply["task"], number, tasks)
         item_id = item_id_of(task, reply["question"])
         cluster = cluster_of(task, reply["question"]) or item_id
-        rows.append({"item_id": item_id, "domain": task.domain, "cluster": cluster})
-    schema = {"item_id": pl.String, "domain": pl.String, "cluster": pl.String}
+        origin = "own" if task.items else "official"
+        rows.append({"item_id": item_id, "domain": task.domain, "cluster": cluster, "origin": origin})
+    schema = dict.fromkeys(("item_id", "domain", "cluster", "origin"), pl.String)
     named = pl.concat([replies.drop(schema, strict=False), pl.DataFrame(rows, schema=schema)], how="horizontal")
     missing = {"sample": pl.lit(0, pl.Int64), "log": pl.lit("")}
     return named.with_columns(**{name: value for name, value in missing.items() if name not in replies.columns})

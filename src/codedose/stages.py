@@ -225,12 +225,17 @@ def items_step(
     count: int,
     seed_name: str,
     path: str | None,
+    domain: str | None = None,
 ) -> None:
+    """`domain` is that of a task of one's own, whose items stand in `path`."""
     from codedose.tasks import task_named
     from codedose.tasks.official import official
+    from codedose.tasks.own import own_items
     from codedose.tasks.twins import generated
 
-    if origin == "official":
+    if origin == "own":
+        items = own_items(Path(str(path)), task=task, domain=str(domain), count=count, seed_name=seed_name)
+    elif origin == "official":
         items, drops = official(task_named(task), str(path), count=count, seed_name=seed_name)
         save(out, tables.DROPS, drops)
     else:
@@ -307,19 +312,22 @@ def generate_step(
     progress: Progress,
     cell: str,
     task: str,
+    words: Mapping[str, str],
     max_new_tokens: int,
     how: Mapping[str, Any],
     prompt: Mapping[str, Any],
     backbone: Mapping[str, Any],
     scratch: Path | None = None,
 ) -> None:
-    """`inputs` are the items and, for a tuned cell, the tune step's folder. Batches that are done wait in `scratch`."""
+    """`inputs` are the items and, for a tuned cell, the tune step's folder. Batches that are done wait in `scratch`.
+
+    `words` are those of the task around its questions.
+    """
     from codedose.backbone import identity, resolve
     from codedose.generate import Sampling, changed_alone, engine, replies, rules_of
     from codedose.keys import fingerprint, seed_for
     from codedose.prompt import ask
-    from codedose.tasks import task_named
-    from codedose.tasks.task import prompt_of
+    from codedose.tasks.task import asked as worded
 
     folder = inputs[1] / CHECKPOINT if len(inputs) > 1 else resolve(**backbone)
     model = loaded(str(folder), how["engine"], how["dtype"])
@@ -327,7 +335,7 @@ def generate_step(
     sampling = None if decoding == "greedy" else Sampling(decoding["temperature"], decoding["top_p"])
     asked = [(item, sample) for item in items["item_id"] for sample in range(decoding["samples"] if sampling else 1)]
     prompt_to = {
-        item: ask(prompt_of(task_named(task), question), model.tokenizer, **prompt)
+        item: ask(worded(question, **words), model.tokenizer, **prompt)
         for item, question in items.select("item_id", "question").iter_rows()
     }
     prompts = [prompt_to[item] for item, _ in asked]
@@ -370,16 +378,31 @@ def kept_for(scratch: Path, work: str) -> Path:
     return folder
 
 
-def score_step(inputs: list[Path], out: Path, *, progress: Progress, cell: Mapping[str, Any], dose: bool) -> None:
-    """`inputs` hold the cell's items and completions and, where `dose` is asked for, its draw."""
+def score_step(
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    cell: Mapping[str, Any],
+    dose: bool,
+    own: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """`inputs` hold the cell's items and completions and, where `dose` is asked for, its draw.
+
+    `own` are the tasks that are not built in (tasks.own.values_of).
+    """
     from codedose.balance import measured_dose
     from codedose.score import score
+    from codedose.tasks import TASKS
+    from codedose.tasks.own import task_of
 
     measured = None
     if dose:
         measured = measured_dose(take(inputs, tables.DRAWS))["dose"].item()
     known = {**cell, "measured_dose": measured}
-    save(out, tables.SCORES, score(take(inputs, tables.COMPLETIONS), take(inputs, tables.ITEMS), cell=known))
+    tasks = (*TASKS, *map(task_of, own))
+    completions, items = take(inputs, tables.COMPLETIONS), take(inputs, tables.ITEMS)
+    save(out, tables.SCORES, score(completions, items, cell=known, tasks=tasks))
 
 
 def analyse_step(

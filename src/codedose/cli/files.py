@@ -23,7 +23,7 @@ ForStudy = Annotated[Path, typer.Option("--study", metavar="STUDY", help="the st
 
 
 def items(
-    task: Annotated[str, typer.Argument(help="a task's name; 'codedose tasks' lists them")],
+    task: Annotated[str, typer.Argument(help="a task's name ('codedose tasks' lists them), or your own task file")],
     count: Annotated[int, typer.Option(min=1, help="how many items")],
     out: Out,
     seed_name: Annotated[str, typer.Option("--name", help="the set's name: another name gives other items")],
@@ -48,19 +48,26 @@ def items(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """A task -> items.parquet: generated ones of a level, or official ones; or a task for lm-eval."""
+    """A task -> items.parquet: generated ones of a level, official ones, or your own; or a task for lm-eval."""
     from codedose import tables
+    from codedose.cli.lists import is_task_file
     from codedose.tasks import task_named
     from codedose.tasks.lm_eval import write_task
+    from codedose.tasks.own import read_task
 
-    if (level is None) == (official is None):
-        raise StudyError("say either --level (generated items) or --official FILE")
-    known = task_named(task)
-    frame, told = (
-        official_ones(known, at_commit(official, revision), count, seed_name, out, apart_from)
-        if official is not None
-        else fresh_ones(known, int(level or 1), count, seed_name, apart_from or [])
-    )
+    own = is_task_file(task)
+    if own + (level is not None) + (official is not None) != 1:
+        raise StudyError("say either --level (generated items) or --official FILE, and neither with your own task file")
+    if own and (as_ != "items" or apart_from):
+        raise StudyError("--as lm-eval and --apart-from are for built-in tasks")
+    known = read_task(Path(task)) if own else task_named(task)
+    told: dict[str, Any] = {}
+    if own:
+        frame = items_of(known, count, seed_name)
+    elif official is not None:
+        frame, told = official_ones(known, at_commit(official, revision), count, seed_name, out, apart_from)
+    else:
+        frame, told = fresh_ones(known, int(level or 1), count, seed_name, apart_from or [])
     if as_ == "lm-eval":
         write_task(known, frame, out, limit=limit, template=template, ask=asking(template))
     else:
@@ -113,6 +120,15 @@ def fresh_ones(
     if apart_from:
         told["also in the earlier sets"] = int(frame["question"].is_in(sorted(earlier)).sum())
     return frame, told
+
+
+def items_of(task: "Task", count: int, seed_name: str) -> "pl.DataFrame":
+    """Items of a task of one's own, whose answers the task can read."""
+    from codedose.tasks.own import own_items, refuse_unreadable
+
+    frame = own_items(Path(str(task.items)), task=task.name, domain=task.domain, count=count, seed_name=seed_name)
+    refuse_unreadable(task, frame, count=count)
+    return frame
 
 
 def tune(
@@ -172,13 +188,14 @@ def generate(
     from codedose import stages, tables
     from codedose.plan import Planner
     from codedose.study import load
+    from codedose.tasks.task import words_of
 
     loaded = load(study)
     planner = Planner(loaded, study.parent)
     known = next((each for each in loaded.backbones if each.name == model), None)
     asked = tables.read(items, tables.ITEMS)
     names = asked["task"].unique().to_list()
-    task = next((task for task in loaded.tasks if [task.name] == names), None)
+    task = next((task for task in planner.uses if [task.name] == names), None)
     if task is None:
         raise DataError(f"{items}: must hold the items of one task of the study, not of {', '.join(names) or 'none'}")
     with tempfile.TemporaryDirectory() as folder:
@@ -189,7 +206,8 @@ def generate(
             progress=say_progress,
             cell=model,
             task=task.name,
-            max_new_tokens=task.max_new_tokens,
+            words=words_of(planner.tasks[task.name]),
+            max_new_tokens=task.limit,
             how=planner.asking,
             prompt=planner.prompt,
             backbone=planner.loadable(known) if known else {"model": model, "revision": None},

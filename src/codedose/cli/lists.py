@@ -5,13 +5,18 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codedose.backbone import BUILTIN, cache_folder
 from codedose.backbone import missing as missing_backbone
 from codedose.cli.show import as_json, as_table, plain
 from codedose.tasks import TASKS, task_named
+from codedose.tasks.own import own_items, read_task, refuse_unreadable
 from codedose.tasks.task import LEVELS, Task, chance
 from codedose.tasks.twins import generated, space
+
+if TYPE_CHECKING:
+    import polars as pl
 
 NEEDED = ("torch", "transformers", "polars", "pydantic", "scipy", "safetensors", "gguf")
 ENOUGH_MEMORY, ENOUGH_DISK = 6e9, 5e9  # bytes, for the quickstart
@@ -33,23 +38,39 @@ def chances(task: Task) -> str:
     return told[0] if len(set(told)) == 1 else " ".join(told)
 
 
+def is_task_file(name: str) -> bool:
+    """Whether this names a task file and no built-in task."""
+    return name.endswith((".yaml", ".yml"))
+
+
 def show_task(name: str, level: int, *, as_json_: bool) -> None:
-    """One task: how it is asked, and three generated items of a level."""
-    task = task_named(name)
-    items = generated(task, seed_name="examples", level=level, count=3).select("question", "answer").to_dicts()
+    """One task: how it is asked, and three generated items of a level, or of its own."""
+    own = is_task_file(name)
+    task = read_task(Path(name)) if own else task_named(name)
+    frame = examples_of(task) if own else generated(task, seed_name="examples", level=level, count=3)
+    items = frame.select("question", "answer").to_dicts()
     told = {"task": task.name, "domain": task.domain, "source": task.source, "instruction": task.instruction}
-    told["chance"] = f"{chance(task, level):.1%}"
-    told["questions"] = str(space(task, level))
+    if not own:
+        told |= {"chance": f"{chance(task, level):.1%}", "questions": str(space(task, level))}
     if as_json_:
-        as_json({**told, "answer_format": task.answer_format, "level": level, "items": items})
+        as_json({**told, "answer_format": task.answer_format, "level": None if own else level, "items": items})
         return
-    print(f"{task.name} ({task.domain}): {task.source}\n\n{task.instruction}\n{task.answer_format}\n")
-    print(
-        f"level {level}: {told['questions']} different questions; "
-        f"one constant answer gets {told['chance']} right at most\n"
-    )
+    print(plain(f"{task.name} ({task.domain}): {task.source}") + "\n")
+    print(f"{plain(task.instruction)}\n{plain(task.answer_format)}\n")
+    if not own:
+        print(
+            f"level {level}: {told['questions']} different questions; "
+            f"one constant answer gets {told['chance']} right at most\n"
+        )
     for item in items:
-        print(f"level {level}: {item['question']}\n  gold: {item['answer']}\n")
+        print(f"{'' if own else f'level {level}: '}{plain(item['question'])}\n  gold: {plain(item['answer'])}\n")
+
+
+def examples_of(task: Task) -> "pl.DataFrame":
+    """Up to three items of a task of one's own, all of whose answers it can read."""
+    items = own_items(Path(str(task.items)), task=task.name, domain=task.domain, count=None, seed_name="examples")
+    refuse_unreadable(task, items, count=1)
+    return items.head(3)
 
 
 def show_backbones(*, as_json_: bool) -> None:

@@ -56,7 +56,7 @@ def describe(planner: Planner, root: Path) -> dict[str, Any]:
         },
         "pending": PENDING if planner.is_pending else None,
         "why": [{"step": step.folder, "why": why(root, step)} for step in left],
-        "cost": asdict(cost(study)),
+        "cost": asdict(cost(planner.whole)),
         "smallest_effect": detectable(planner),
         "assumed": ASSUMED,
         "labelling": labelling(planner, root),
@@ -71,7 +71,7 @@ def proposals(planner: Planner) -> dict[str, str]:
     from codedose.generate.calibrate import free_memory, propose
     from codedose.generate.own import load
 
-    how, limit = planner.study.generate, max(task.max_new_tokens for task in planner.study.tasks)
+    how, limit = planner.study.generate, max(task.limit for task in planner.uses)
     found = {}
     for backbone in planner.study.backbones:
         try:
@@ -99,7 +99,7 @@ def labelling(planner: Planner, root: Path) -> str | None:
 
 def too_small(planner: Planner) -> list[str]:
     """Where this machine's memory does not hold a training run, as sentences."""
-    needed = cost(planner.study).gpu_memory
+    needed = cost(planner.whole).gpu_memory
     if planner.gpus:
         if needed > LARGE_GPU:
             return [

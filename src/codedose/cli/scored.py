@@ -9,7 +9,11 @@ from codedose.cli.show import AsJson, Out, named, say
 from codedose.errors import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
+
+    from codedose.tasks.task import Task
 
 
 def score(
@@ -29,6 +33,7 @@ def score(
     share: Annotated[float | None, typer.Option(min=0, max=1, help="the arm's share of code, without a study")] = None,
     draw: Annotated[int, typer.Option(min=0, help="the draw")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="the seed")] = 0,
+    own: Annotated[list[Path] | None, typer.Option(metavar="TASK", help="your own task file; again for more")] = None,
     json: AsJson = False,
 ) -> None:
     """Replies from anywhere -> verdicts; with --backbone, a scores table for analyse.
@@ -38,15 +43,16 @@ def score(
     """
     from codedose import tables
 
+    tasks = tasks_of(study, own or [])
     cell = (
         cell_of(study, backbone, arm, draw, seed)
         if study
         else cell_said(backbone, family, scale, arm, share, draw, seed)
     )
     if items is not None:
-        frame, repeated = scores_of(replies, items, cell), 0
+        frame, repeated = scores_of(replies, items, cell, tasks), 0
     else:
-        frame, repeated = verdicts(replies, harness, task, cell)
+        frame, repeated = verdicts(replies, harness, task, cell, tasks)
     if cell:
         tables.write(frame, out, tables.SCORES)
     else:
@@ -60,8 +66,19 @@ def score(
     )
 
 
+def tasks_of(study: Path | None, files: list[Path]) -> "Sequence[Task]":
+    """The built-in tasks, those of these files, and a study's own."""
+    from codedose.plan import Planner
+    from codedose.study import load
+    from codedose.tasks import TASKS
+    from codedose.tasks.own import read_task
+
+    found = Planner(load(study), study.parent).tasks.values() if study else ()
+    return (*TASKS, *map(read_task, files), *(task for task in found if task not in TASKS))
+
+
 def verdicts(
-    replies: list[Path], harness: str, task: str, cell: dict[str, object] | None
+    replies: list[Path], harness: str, task: str, cell: dict[str, object] | None, tasks: "Sequence[Task]"
 ) -> tuple["pl.DataFrame", int]:
     """The scored table of replies or logs, and how many replies were left out for asking what an earlier one asks."""
     import polars as pl
@@ -72,10 +89,10 @@ def verdicts(
     if task and not harness:
         raise StudyError("--task names the task of logs; plain replies have a column for it")
     if harness:
-        frame = logs.replies_of(replies, harness, task or None)
+        frame = logs.replies_of(replies, harness, task or None, tasks)
     else:
         frame = pl.concat([read_replies(path) for path in replies], how="diagonal_relaxed")
-    return score_in_cell(frame, cell=cell) if cell else (score_replies(frame), 0)
+    return score_in_cell(frame, cell=cell, tasks=tasks) if cell else (score_replies(frame, tasks=tasks), 0)
 
 
 def cell_of(study: Path, backbone: str, arm: str, draw: int, seed: int) -> dict[str, object]:
@@ -107,7 +124,9 @@ def cell_said(
     return {**told, "share": share, "measured_dose": None, **which}
 
 
-def scores_of(completions: list[Path], items: Path, cell: dict[str, object] | None) -> "pl.DataFrame":
+def scores_of(
+    completions: list[Path], items: Path, cell: dict[str, object] | None, tasks: "Sequence[Task]"
+) -> "pl.DataFrame":
     """The scores table of a completions table, whose cell's name becomes the given one."""
     import polars as pl
 
@@ -117,4 +136,4 @@ def scores_of(completions: list[Path], items: Path, cell: dict[str, object] | No
     if cell is None or len(completions) != 1:
         raise StudyError("--items goes with one completions table, a --study and a --backbone of it")
     named = tables.read(completions[0], tables.COMPLETIONS).with_columns(cell=pl.lit(cell["cell"]))
-    return judged(named, tables.read(items, tables.ITEMS), cell=cell)
+    return judged(named, tables.read(items, tables.ITEMS), cell=cell, tasks=tasks)

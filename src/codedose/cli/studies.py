@@ -190,11 +190,13 @@ def gc(
 
 
 def tasks(
-    name: Annotated[str | None, typer.Argument(help="show this task's instruction and example items")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="show this task's (or task file's) instruction and example items")
+    ] = None,
     level: Annotated[int, typer.Option(min=1, max=4, help="of the example items")] = 1,
     json: AsJson = False,
 ) -> None:
-    """The twelve tasks, or one of them with example items."""
+    """The twelve tasks, or one of them or of your own with example items."""
     from codedose.cli.lists import show_task, show_tasks
 
     if name:

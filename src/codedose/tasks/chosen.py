@@ -16,6 +16,7 @@ from codedose.tasks.answers import (
     yes_or_no,
 )
 from codedose.tasks.numerals import NUMBER, joined, numbers, spelled, values
+from codedose.tasks.pattern import LONGEST_TEXT, matches
 from codedose.tasks.plain import BOX, UNBOX
 from codedose.tasks.task import Task
 
@@ -53,6 +54,8 @@ def answers(task: Task, text: str) -> Iterator[str]:
             return true_or_false(text)
         case "word":
             return listed_words(text, task.vocabulary)
+        case "pattern":
+            return matches(task.pattern, text)
 
 
 def first_answer(task: Task, text: str) -> str | None:
@@ -64,6 +67,8 @@ def first_answer(task: Task, text: str) -> str | None:
         return first_letters_in(text.partition("\n")[0])
     if task.answer_type == "items":
         return first_list(text)
+    if task.answer_type == "pattern":
+        return next(matches(task.pattern, text[:LONGEST_TEXT]), None)
     # It goes on from "the answer is", so "18. Then" is no list number and "no longer" no answer.
     text = f"is {joined(text)}"
     found = next(answers(task, text), None)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from types import MappingProxyType
 from typing import Literal
 
-AnswerType = Literal["number", "letters", "items", "yes_no", "true_false", "word"]
+AnswerType = Literal["number", "letters", "items", "yes_no", "true_false", "word", "pattern"]
 
 LEVELS = (1, 2, 3, 4)
 
@@ -32,8 +33,12 @@ class Task:
     `source` says where the task comes from and whether the reference study (arXiv 2405.20535) names it.
     `classes` holds, for each of the four levels, the answers among which generated items are balanced;
     an empty tuple means that answers are open. `vocabulary` maps the written forms of a closed
-    vocabulary to its words ("mice" to "mouse"). `solve` answers a question from its text alone and
+    vocabulary to its words ("mice" to "mouse"). `pattern` is what an answer of the type "pattern" looks
+    like (RE2 syntax), with one group that holds it. `solve` answers a question from its text alone and
     shares no code with `generate`; it raises ValueError for a text that it cannot follow.
+
+    A task of one's own has no `generate` but a file of `items` (JSON lines with id, question, answer),
+    and perhaps its longest reply in tokens.
     """
 
     name: str
@@ -42,15 +47,27 @@ class Task:
     instruction: str
     answer_format: str
     answer_type: AnswerType
-    generate: Callable[[Random, int], Problem]
+    generate: Callable[[Random, int], Problem] | None = None
     classes: tuple[tuple[str, ...], ...] = ((), (), (), ())
     vocabulary: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     solve: Callable[[str], str] | None = None
+    pattern: str = ""
+    items: Path | None = None
+    max_new_tokens: int | None = None
 
 
 def prompt_of(task: Task, question: str) -> str:
     """What is asked: the instruction, the answer format and, last because small models heed it most, the question."""
-    return f"{task.instruction} {task.answer_format}\n\n{question}"
+    return asked(question, **words_of(task))
+
+
+def words_of(task: Task) -> dict[str, str]:
+    """The words before a task's questions."""
+    return {"instruction": task.instruction, "answer_format": task.answer_format}
+
+
+def asked(question: str, *, instruction: str, answer_format: str) -> str:
+    return f"{instruction} {answer_format}".strip() + f"\n\n{question}"
 
 
 def chance(task: Task, level: int) -> float:

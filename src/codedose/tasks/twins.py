@@ -1,7 +1,7 @@
 """Generated items: fresh questions that belong to a name, balanced so that a constant guess gains nothing."""
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from math import ceil
 from random import Random
@@ -33,20 +33,26 @@ def generated(task: Task, *, seed_name: str, level: int, count: int, apart: Set[
     return ITEMS.frame([row(task, level, problem) for problem in problems])
 
 
+def maker_of(task: Task) -> Callable[[Random, int], Problem]:
+    if task.generate is None:
+        raise StudyError(f"the task {task.name!r} makes no items; it asks those of its own file")
+    return task.generate
+
+
 def refuse_level(task: Task, level: int) -> None:
     if level not in LEVELS:
         raise StudyError(f"the task {task.name!r} has the levels {LEVELS[0]} to {LEVELS[-1]}, not {level}")
 
 
 def collect(task: Task, rng: Random, level: int, count: int, apart: Set[str]) -> list[Problem]:
-    room = room_for(task, rng, level, count)
+    generate, room = maker_of(task), room_for(task, rng, level, count)
     most = ceil(count * MOST_COMMON)
     most_of_others = 0 if task.classes[level - 1] else most
     found: dict[str, Problem] = {}
     spare: dict[str, Problem] = {}
     refused = 0
     while len(found) < count and refused <= PATIENCE:
-        problem = task.generate(rng, level)
+        problem = generate(rng, level)
         if problem.question in apart:
             spare[problem.question] = problem
         elif problem.question not in found and room.get(problem.answer, most_of_others):
@@ -100,8 +106,8 @@ ENOUGH = 10  # shared by both draws, for an estimate within a third or so
 
 
 def caught(task: Task, level: int, seed: int) -> set[str]:
-    rng = Random(seed)
-    return {task.generate(rng, level).question for _ in range(MARKED)}
+    rng, generate = Random(seed), maker_of(task)
+    return {generate(rng, level).question for _ in range(MARKED)}
 
 
 def room_for(task: Task, rng: Random, level: int, count: int) -> Counter[str]:
