@@ -66,6 +66,7 @@ SMALL: dict[str, Any] = {
         "precision": "float32",
     },
     "backbones": [{"name": "tiny", "model": "tiny", "revision": None, "family": "Llama", "scale": 0.001}],
+    "joined": None,
     "untuned": True,
     "item_set": "small",
     "tasks": [

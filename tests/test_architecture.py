@@ -13,7 +13,7 @@ LAYERS = (
     ("cli",),
     ("plan",),
     ("stages",),
-    ("tune", "generate", "report", "analyse", "score", "balance", "mix", "label"),
+    ("tune", "generate", "report", "analyse", "score", "balance", "mix", "label", "joined"),
     ("pool", "prompt", "backbone", "cost", "logs"),
     ("tasks",),
     ("runner",),

@@ -70,6 +70,7 @@ def planted_study() -> dict[str, Any]:
         "caution": f"Planted numbers. {HOSTILE[3]}{HOSTILE[5]}",
         "pool": {"sources": [{"path": HOSTILE[2], "revision": None, "licence": "=1+1"}], "leaks": "drop"},
         "label": {"by": "stated"},
+        "joined": None,
         "mix": {
             "match_on": "examples",
             "design": "fixed",

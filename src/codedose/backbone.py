@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +109,25 @@ def snapshot(model: str, revision: str, *, offline: bool | None) -> Path:
 
 def checked(folder: Path) -> Path:
     """`folder`, when it holds all that a backbone needs; else a MachineError that names the file it lacks."""
+    refuse_code(folder)
+    refuse_weightless(folder)
+    if not has_tokenizer(folder):
+        raise MachineError(
+            f"the backbone {folder} has no tokenizer (tokenizer.json or tokenizer.model); copy it from the model's page"
+        )
+    return folder
+
+
+def refuse_code(folder: Path) -> None:
+    """MachineError for a folder without a config, or with one that wants code of its own to run."""
     if not (folder / "config.json").is_file():
         raise MachineError(f"the backbone {folder} has no config.json; name a folder in the transformers layout")
     if "auto_map" in read_json(folder / "config.json"):
         raise MachineError(f"the backbone {folder} asks to run its own code (auto_map), which codedose does not do")
+
+
+def refuse_weightless(folder: Path) -> None:
+    """MachineError for a folder that lacks weights, or has them as pickle only."""
     if not list(folder.glob("*.safetensors")):
         raise MachineError(
             f"the backbone {folder} has no .safetensors file; pickled weights are never loaded: "
@@ -122,11 +137,10 @@ def checked(folder: Path) -> Path:
     shards = () if whole else read_json(folder / INDEX).get("weight_map", {}).values()
     if lost := sorted({str(name) for name in shards if not (folder / str(name)).is_file()}):
         raise MachineError(f"the backbone {folder} lacks {', '.join(lost)}; fetch or copy it once more")
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        raise MachineError(
-            f"the backbone {folder} has no tokenizer (tokenizer.json or tokenizer.model); copy it from the model's page"
-        )
-    return folder
+
+
+def has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))
 
 
 def read_json(file: Path) -> Mapping[str, Any]:
@@ -158,16 +172,23 @@ def gguf_file(model: str) -> Path:
 def dequantised(gguf: Path) -> Path:
     """The cache folder with a GGUF file's weights as float32 safetensors; made once, appears whole."""
     digest = cached_digest(gguf)
-    home = cache_folder() / "backbones"
-    folder = home / f"{gguf.stem.lower()}-{digest[:12]}"
-    if folder.is_dir():
-        return folder
-    home.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
-    try:
+
+    def make(draft: Path) -> None:
         convert(gguf, draft)
         note = {"gguf": gguf.name, "gguf_sha256": digest, "sha256": file_digest(draft / "model.safetensors")}
         (draft / "origin.json").write_text(json.dumps(note, indent=2) + "\n")
+
+    return made_once(cache_folder() / "backbones" / f"{gguf.stem.lower()}-{digest[:12]}", make)
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """`folder`, filled by `make` where it is not there yet; it appears whole, whoever else makes it."""
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    try:
+        make(draft)
         draft.replace(folder)
     except OSError:
         if not folder.is_dir():  # another process was not first: a real problem, such as a full disk

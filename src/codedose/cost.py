@@ -43,35 +43,41 @@ class Cost:
 
 def cost(study: Study) -> Cost:
     """The expected cost of a whole study."""
-    runs = study.mix.draws * len(study.mix.arms) * study.tune.seeds
-    asked = runs + study.untuned
+    runs = {backbone.name: runs_of(study, backbone) for backbone in study.backbones}
+    asked = study.mix.draws * (len(study.mix.arms) + len(study.foreign)) * study.tune.seeds + study.untuned
     items = sum(task.count for task in study.tasks) * study.generate.samples
     limits = sum(task.count * (task.limit + study.generate.forced_tokens) for task in study.tasks)
     written = limits * study.generate.samples
     billions = [backbone.scale for backbone in study.backbones]
     trained = training_tokens(study)
     return Cost(
-        runs=runs * len(billions),
+        runs=sum(runs.values()),
         cells=asked * len(billions),
         replies=asked * len(billions) * items,
-        training_tokens=runs * len(billions) * trained,
+        training_tokens=sum(runs.values()) * trained,
         prompt_tokens=asked * len(billions) * items * PROMPT_READ,
         reply_tokens=asked * len(billions) * written,
-        gpu_hours=hours(study, runs, asked, gpu=True),
-        cpu_hours=hours(study, runs, asked, gpu=False) / 2,
+        gpu_hours=hours(study, asked, gpu=True),
+        cpu_hours=hours(study, asked, gpu=False) / 2,
         gpu_memory=max(billions) * 1e9 * TUNING_BYTES,
         download=sum(b.scale for b in study.backbones if not b.model.startswith("builtin:")) * 1e9 * FILE_BYTES,
-        checkpoints=runs * sum(billions) * 1e9 * FILE_BYTES
+        checkpoints=sum(runs[b.name] * b.scale for b in study.backbones) * 1e9 * FILE_BYTES
         if study.keep_checkpoints
         else max(billions) * 1e9 * FILE_BYTES,
     )
 
 
-def hours(study: Study, runs: int, asked: int, *, gpu: bool) -> float:
+def runs_of(study: Study, backbone: Backbone) -> int:
+    """Trainings of one backbone: those that were done elsewhere are not among them."""
+    elsewhere = sum(each.backbone == backbone.name and each.arm not in study.foreign for each in study.joined or ())
+    return study.mix.draws * len(study.mix.arms) * study.tune.seeds - elsewhere
+
+
+def hours(study: Study, asked: int, *, gpu: bool) -> float:
     """Hours of one GPU, or of one CPU core, for all backbones."""
     total = 0.0
     for backbone in study.backbones:
-        total += runs * seconds_to_tune(study, backbone, gpu=gpu)
+        total += runs_of(study, backbone) * seconds_to_tune(study, backbone, gpu=gpu)
         total += asked * sum(seconds_to_ask(study, backbone, task, gpu=gpu) for task in study.tasks)
     return total / 3600
 

@@ -22,6 +22,7 @@ from codedose.backbone import missing as missing_backbone
 from codedose.cost import seconds_to_ask, seconds_to_tune
 from codedose.errors import DataError, MachineError, StudyError
 from codedose.generate import resolved
+from codedose.joined import missing as missing_checkpoint
 from codedose.keys import fingerprint
 from codedose.label.llm import prompt_version
 from codedose.label.model import digest
@@ -53,23 +54,43 @@ VERSIONS = {
     "report": 2,
 }
 
+ELSEWHERE = "/elsewhere"  # ends the name of a cell that was trained elsewhere
 SMALL = 0.3  # billions of parameters: below, one core a process uses a CPU better than many cores one process
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """An arm that exists only in checkpoints trained elsewhere, with the share that is stated for it."""
+
+    name: str
+    share: float | None
+    control: None = None
+
+
+@dataclass(frozen=True)
 class Cell:
-    """One backbone, tuned on one draw of one arm with one seed; or untuned (arm, draw and seed are None)."""
+    """One backbone, tuned on one draw of one arm with one seed; or untuned (arm, draw and seed are None).
+
+    `checkpoint` is the folder of one that was trained elsewhere.
+    """
 
     backbone: Backbone
-    arm: Arm | None = None
+    arm: Arm | Foreign | None = None
     draw: int | None = None
     seed: int | None = None
+    checkpoint: str | None = None
+
+    @property
+    def is_tuned_here(self) -> bool:
+        return self.arm is not None and self.checkpoint is None
 
     @property
     def name(self) -> str:
         if self.arm is None:
             return f"{self.backbone.name}/{UNTUNED}"
-        return f"{self.backbone.name}/{self.arm.name}/d{self.draw}/s{self.seed}"
+        return f"{self.backbone.name}/{self.arm.name}/d{self.draw}/s{self.seed}" + (
+            ELSEWHERE if self.checkpoint else ""
+        )
 
     @property
     def columns(self) -> dict[str, object]:
@@ -88,11 +109,17 @@ class Cell:
 
 def cells(study: Study) -> Iterator[Cell]:
     """Every cell of a study: for each backbone the untuned one, then draw by draw all arms and seeds."""
+    folders = {each.place: each.checkpoint for each in study.joined or ()}
     for backbone in study.backbones:
         if study.untuned:
             yield Cell(backbone)
-        for draw, arm, seed in product(range(study.mix.draws), study.mix.arms, range(study.tune.seeds)):
-            yield Cell(backbone, arm, draw, seed)
+        for draw, arm, seed in product(range(study.mix.draws), arms_of(study), range(study.tune.seeds)):
+            yield Cell(backbone, arm, draw, seed, folders.get((backbone.name, arm.name, draw, seed)))
+
+
+def arms_of(study: Study) -> list[Arm | Foreign]:
+    """The arms of a study, those last that exist only in checkpoints trained elsewhere."""
+    return [*study.mix.arms, *(Foreign(name, share) for name, share in study.foreign.items())]
 
 
 @dataclass(frozen=True)
@@ -122,7 +149,7 @@ class Planner:
         for cell in cells(self.study):
             if cell.name in self.without:
                 continue
-            tune = self.tune(cell) if cell.arm else None
+            tune = self.tune(cell) if cell.is_tuned_here else None
             generate = [self.generate(cell, task, tune) for task in self.uses]
             score = self.score(cell, generate)
             told += [*([tune] if tune else []), *generate, score]
@@ -200,9 +227,11 @@ class Planner:
 
     @cached_property
     def draws(self) -> dict[tuple[str, int], Step]:
-        """One step an arm and draw, made once and shared by all backbones and seeds."""
-        mix = self.study.mix
-        return {(arm.name, draw): self.mix(arm, draw) for arm, draw in product(mix.arms, range(mix.draws))}
+        """One step an arm and draw, made once and shared by all backbones and seeds that are tuned on it."""
+        mix, trained = self.study.mix, [cell for cell in cells(self.study) if cell.is_tuned_here]
+        needed = {(cell.arm.name, cell.draw) for cell in trained if cell.arm}
+        every = product(mix.arms, range(mix.draws))
+        return {(arm.name, draw): self.mix(arm, draw) for arm, draw in every if (arm.name, draw) in needed}
 
     def mix(self, arm: Arm, draw: int) -> Step:
         how = self.study.mix.model_dump(mode="json", exclude={"arms", "draws", "tokenizer"})
@@ -360,8 +389,13 @@ class Planner:
             identity={
                 "asked": words_of(self.tasks[task.name]),
                 **({} if tune else {"backbone": self.identities[cell.backbone.name]}),
+                **({"checkpoint": self.checkpoints[cell.checkpoint]} if cell.checkpoint else {}),
             },
-            given={"words": words_of(self.tasks[task.name]), "backbone": self.loadable(cell.backbone)},
+            given={
+                "words": words_of(self.tasks[task.name]),
+                "backbone": self.loadable(cell.backbone),
+                **({"checkpoint": self.local(cell.checkpoint)} if cell.checkpoint else {}),
+            },
             consumes=(tune,) if tune else (),
             where=self.where(cell.backbone),
             weight=seconds_to_ask(self.study, cell.backbone, task),
@@ -376,10 +410,10 @@ class Planner:
 
     def score(self, cell: Cell, generate: list[Step]) -> Step:
         needs = [*generate, *self.items.values()]
-        if cell.arm:
+        if cell.is_tuned_here:
             needs.append(self.drawn(cell))
         own = [values_of(self.tasks[use.name]) for use in self.study.tasks if use.origin == "own"]
-        settings = {"cell": cell.columns, "dose": cell.arm is not None, **({"own": own} if own else {})}
+        settings = {"cell": cell.columns, "dose": cell.is_tuned_here, **({"own": own} if own else {})}
         return Step("score", cell.name, stages.score_step, VERSIONS["score"], settings, tuple(needs))
 
     def analyse(self, scored: list[Step]) -> Step:
@@ -404,6 +438,16 @@ class Planner:
     @cached_property
     def identities(self) -> Mapping[str, object]:
         return {backbone.name: self.identity(backbone) for backbone in self.study.backbones}
+
+    @cached_property
+    def checkpoints(self) -> Mapping[str, object]:
+        """What the checkpoints trained elsewhere hold, by their folders as the study names them."""
+        folders = [each.checkpoint for each in self.study.joined or ()]
+        there = {folder: Path(self.local(folder)) for folder in folders}
+        return {
+            folder: identity(str(path), None) if path.is_dir() else {"missing": folder}
+            for folder, path in there.items()
+        }
 
     def identity(self, backbone: Backbone) -> object:
         try:
@@ -452,6 +496,9 @@ class Planner:
         files = [
             f"{what}: there is no file {self.local(path)}" for what, path in named if not (self.base / path).exists()
         ]
+        bases = {backbone.name: self.loadable(backbone) for backbone in self.study.backbones}
+        joined = (missing_checkpoint(self.local(j.checkpoint), bases[j.backbone]) for j in self.study.joined or ())
+        files += [f"joined: {sentence}" for sentence in joined if sentence]
         lacking = (missing_backbone(**self.loadable(backbone)) for backbone in self.study.backbones)
         return files, [sentence for sentence in lacking if sentence]
 

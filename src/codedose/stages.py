@@ -188,19 +188,26 @@ def balance_step(
     """`inputs` are the pool, the labels, the leaks and every draw. Keeps what the mixes had to say, each once."""
     from codedose.balance import balance
 
-    labelled = take(inputs, tables.LABELLED)
-    compared = balance(
-        take(inputs, tables.DRAWS),
-        labelled,
-        baseline=baseline,
-        examples=take(inputs, tables.EXAMPLES),
-        leaks=take(inputs, tables.LEAKS),
-        shares=shares,
-        label_error=errors_found(labelled, Path(audit)) if audit else None,
+    labelled, draws = take(inputs, tables.LABELLED), take(inputs, tables.DRAWS)
+    whole = draws.filter(pl.col("draw").is_in(draws.filter(pl.col("arm") == baseline)["draw"].unique().implode()))
+    compared = (
+        tables.BALANCE.frame([])
+        if whole.is_empty()
+        else balance(
+            whole,
+            labelled,
+            baseline=baseline,
+            examples=take(inputs, tables.EXAMPLES),
+            leaks=take(inputs, tables.LEAKS),
+            shares=shares,
+            label_error=errors_found(labelled, Path(audit)) if audit else None,
+        )
     )
     save(out, tables.BALANCE, compared)
     told = [folder / NOTES for folder in inputs if (folder / NOTES).is_file()]
     said = [note for path in told for note in json.loads(path.read_text())]
+    if whole.height < draws.height:
+        said.append(f"Draws in which {baseline} was trained elsewhere have no arm to compare with and are left out.")
     (out / NOTES).write_text(json.dumps(list(dict.fromkeys(said)), indent=2) + "\n")
 
 
@@ -317,19 +324,24 @@ def generate_step(
     how: Mapping[str, Any],
     prompt: Mapping[str, Any],
     backbone: Mapping[str, Any],
+    checkpoint: str | None = None,
     scratch: Path | None = None,
 ) -> None:
     """`inputs` are the items and, for a tuned cell, the tune step's folder. Batches that are done wait in `scratch`.
 
-    `words` are those of the task around its questions.
+    `words` are those of the task around its questions; `checkpoint` is the folder of a cell trained elsewhere.
     """
     from codedose.backbone import identity, resolve
     from codedose.generate import Sampling, changed_alone, engine, replies, rules_of
+    from codedose.joined import resolve as resolve_joined
     from codedose.keys import fingerprint, seed_for
     from codedose.prompt import ask
     from codedose.tasks.task import asked as worded
 
-    folder = inputs[1] / CHECKPOINT if len(inputs) > 1 else resolve(**backbone)
+    if checkpoint:
+        folder = resolve_joined(checkpoint, backbone)
+    else:
+        folder = inputs[1] / CHECKPOINT if len(inputs) > 1 else resolve(**backbone)
     model = loaded(str(folder), how["engine"], how["dtype"])
     items, decoding = take(inputs[:1], tables.ITEMS), how["decoding"]
     sampling = None if decoding == "greedy" else Sampling(decoding["temperature"], decoding["top_p"])

@@ -131,7 +131,8 @@ def say(error: Any, root: yaml.Node, model: type[BaseModel]) -> str:
         return f"{line}{place}: must have {bound} entries, not {error['ctx']['actual_length']}"
     message = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
     if error["type"] == "value_error":  # from a check of whole sections: the message begins with its place
-        first = tuple(re.match(r"[\w.]*", message)[0].split("."))  # type: ignore[index]
+        named = re.match(r"[\w.]*", message)[0].split(".")  # type: ignore[index]
+        first = tuple(int(part) if part.isdecimal() else part for part in named)
         return f"line {line_of(root, (*error['loc'], *first))}: {place}{': ' if place else ''}{message}"
     return f"{line}{place}{': ' if place else ''}{message}, not {shorten(error['input'])}{number_hint(error)}"
 

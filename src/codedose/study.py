@@ -5,6 +5,7 @@ is wrong there and what would be right. What decides only speed (cores, GPUs, wh
 is said on the command line and is not part of a study.
 """
 
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from codedose.errors import StudyError
 from codedose.stated import file_text, stated
+from codedose.tables import UNTUNED
 
 KIND, MEND = "study", "; 'codedose new' writes one to start from"  # what errors say of the file
 
@@ -196,6 +198,26 @@ class TaskUse(Strict):
         return self.max_new_tokens
 
 
+class Joined(Strict):
+    """A cell that was trained elsewhere: it is asked, scored and compared, but not tuned."""
+
+    backbone: Name
+    arm: Name = Field(description="an arm of mix.arms, or one that exists only in checkpoints trained elsewhere")
+    share: Unit | None = Field(
+        description="of an arm that is not in mix.arms: its share of coding, or null where it is not known"
+    )
+    draw: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)]
+    checkpoint: Annotated[str, Field(min_length=1)] = Field(
+        description="the folder of a checkpoint (transformers) or of a LoRA adapter (PEFT); relative to the study file"
+    )
+
+    @property
+    def place(self) -> tuple[str, str, int, int]:
+        """Which cell it is."""
+        return self.backbone, self.arm, self.draw, self.seed
+
+
 class Sampled(Strict):
     """Several replies an item, drawn at random by names, so that every run draws alike."""
 
@@ -257,6 +279,7 @@ class Study(Strict):
     prompt: Prompt
     tune: Tune
     backbones: tuple[Backbone, ...] = Field(min_length=1)
+    joined: tuple[Joined, ...] | None = Field(description="cells that were trained elsewhere, or null")
     untuned: bool = Field(description="whether the backbones are also asked before tuning")
     item_set: Name = Field(
         description="seeds generated items and the choice of official ones: another name, other items"
@@ -280,6 +303,8 @@ class Study(Strict):
                 raise ValueError(f"{kind}: {', '.join(repeated)} stands there more than once")
         if len(arms) < 2:
             raise ValueError("mix.arms: must have at least 2 entries, not 1")
+        self.joins_whole_cells()
+        arms += self.foreign
         for name in (self.analyse.primary.arm, self.analyse.primary.against):
             if name not in arms:
                 raise ValueError(f"analyse.primary: {name!r} is not an arm; the arms are {', '.join(arms)}")
@@ -299,6 +324,46 @@ class Study(Strict):
         if self.mix.design == "additive" and (highest := max(arm.share for arm in self.mix.arms)) == 1:
             raise ValueError(f"mix.arms: with coding on top no arm can have the share {highest:g}")
         return self
+
+    @property
+    def foreign(self) -> dict[str, float | None]:
+        """The arms that exist only in checkpoints trained elsewhere, with their shares."""
+        own = {arm.name for arm in self.mix.arms}
+        return {each.arm: each.share for each in reversed(self.joined or ()) if each.arm not in own}
+
+    def joins_whole_cells(self) -> None:
+        """Raises ValueError for a joined cell that is none of the study's, and for an arm of which some are lacking."""
+        seen: dict[object, int] = {}
+        for number, each in enumerate(self.joined or ()):
+            place = f"joined.{number}"
+            if each.backbone not in (backbone.name for backbone in self.backbones):
+                raise ValueError(f"{place}.backbone: {each.backbone!r} is not a backbone of this study")
+            if each.arm == UNTUNED:
+                raise ValueError(f"{place}.arm: {UNTUNED!r} is the backbone before tuning; give the arm another name")
+            if each.share is not None and each.arm not in self.foreign:
+                raise ValueError(f"{place}.share: must be null, since mix.arms says the share of {each.arm!r}")
+            if each.share != self.foreign.get(each.arm, each.share):
+                raise ValueError(f"{place}.share: {each.arm!r} has another share elsewhere in joined; give it one")
+            for key, most in (("draw", self.mix.draws), ("seed", self.tune.seeds)):
+                if getattr(each, key) >= most:
+                    raise ValueError(f"{place}.{key}: must be less than {most}, as many as the study has")
+            for key, value in (("arm", each.place), ("checkpoint", each.checkpoint)):
+                if value in seen:
+                    raise ValueError(f"{place}.{key}: stands already in joined.{seen[value]}; each run is one cell")
+                seen[value] = number
+        self.refuse_lacking()
+
+    def refuse_lacking(self) -> None:
+        """Raises ValueError for an arm trained elsewhere that lacks a backbone, draw or seed: nothing can train it."""
+        there = {each.place for each in self.joined or ()}
+        names = [backbone.name for backbone in self.backbones]
+        for place in product(names, self.foreign, range(self.mix.draws), range(self.tune.seeds)):
+            if place not in there:
+                backbone, arm, draw, seed = place
+                raise ValueError(
+                    f"joined: the arm {arm!r} is not in mix.arms and lacks {backbone}, draw {draw}, seed {seed}; "
+                    "give a checkpoint for every backbone, draw and seed"
+                )
 
 
 def load(path: Path) -> Study:

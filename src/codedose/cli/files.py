@@ -175,10 +175,11 @@ def tune(
 
 
 def generate(
-    model: Annotated[str, typer.Argument(help="a checkpoint folder, or a backbone of the study")],
+    model: Annotated[str, typer.Argument(help="a folder with a checkpoint or an adapter, or a backbone of the study")],
     items: Annotated[Path, typer.Argument(metavar="ITEMS", help="items.parquet of one task")],
     study: ForStudy,
     out: Out,
+    backbone: Annotated[str, typer.Option(help="the study's backbone that an adapter was trained on")] = "",
     json: AsJson = False,
 ) -> None:
     """A checkpoint and items -> completions.parquet, asked as the study says."""
@@ -193,6 +194,7 @@ def generate(
     loaded = load(study)
     planner = Planner(loaded, study.parent)
     known = next((each for each in loaded.backbones if each.name == model), None)
+    base = named(loaded.backbones, backbone, "--backbone") if backbone else known
     asked = tables.read(items, tables.ITEMS)
     names = asked["task"].unique().to_list()
     task = next((task for task in planner.uses if [task.name] == names), None)
@@ -210,7 +212,8 @@ def generate(
             max_new_tokens=task.limit,
             how=planner.asking,
             prompt=planner.prompt,
-            backbone=planner.loadable(known) if known else {"model": model, "revision": None},
+            backbone=planner.loadable(base) if base else {"model": model, "revision": None},
+            checkpoint=model if backbone else None,
         )
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(Path(folder) / "completions.parquet", out)

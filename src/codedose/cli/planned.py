@@ -46,6 +46,7 @@ def describe(planner: Planner, root: Path) -> dict[str, Any]:
         "backbones": [backbone.name for backbone in study.backbones],
         "arms": {arm.name: arm.share for arm in study.mix.arms},
         "draws": study.mix.draws,
+        "joined": [cell.name for cell in cells(study) if cell.checkpoint],
         "tasks": [task.name for task in study.tasks],
         "steps": {
             kind: {
@@ -170,6 +171,8 @@ def tell(described: Mapping[str, Any], *, as_json: bool) -> None:
     shares = ", ".join(f"{plain(name)} {share:.0%}" for name, share in described["arms"].items())
     print(f"backbones  {', '.join(described['backbones'])}")
     print(f"arms       {shares}; {described['draws']} draws of each")
+    if described["joined"]:
+        print(f"joined     {', '.join(map(plain, described['joined']))}: asked, not trained here")
     print(f"tasks      {', '.join(described['tasks'])}")
     rows = [(kind, count["of"], count["to_run"]) for kind, count in described["steps"].items()]
     as_table("", ("step", "in the plan", "to run"), rows)

@@ -97,12 +97,14 @@ def verdicts(
 
 def cell_of(study: Path, backbone: str, arm: str, draw: int, seed: int) -> dict[str, object]:
     """The columns of a study's cell; StudyError that lists its backbones or arms."""
-    from codedose.plan import Cell
+    from codedose.plan import Cell, arms_of
     from codedose.study import load
 
     loaded = load(study)
     model = named(loaded.backbones, backbone, "--backbone")
-    cell = Cell(model, named(loaded.mix.arms, arm, "--arm"), draw, seed) if arm else Cell(model)
+    folders = {each.place: each.checkpoint for each in loaded.joined or ()}
+    checkpoint = folders.get((backbone, arm, draw, seed))
+    cell = Cell(model, named(arms_of(loaded), arm, "--arm"), draw, seed, checkpoint) if arm else Cell(model)
     return {**cell.columns, "measured_dose": None}
 
 

@@ -104,10 +104,23 @@ def design(study: Mapping[str, Any], tables: Tables) -> dict[str, object]:
         "arms": grids.pairs_grid("Arms", ("arm", "share of coding, %", "repeated", "control"), arms),
         "backbones": grids.pairs_grid("Backbones", head, models),
         "tasks": tasks(study, tables["items"]),
+        "joined": joined(study),
         "settings": grids.pairs_grid("Settings", ("setting", "value"), settings),
         "sources": grids.pairs_grid("Sources", tables["sources"].columns, tables["sources"].iter_rows()),
         **pool(tables),
     }
+
+
+def joined(study: Mapping[str, Any]) -> Grid:
+    """The cells that were trained elsewhere."""
+    head = ("backbone", "arm", "share of coding, %", "draw", "seed", "checkpoint")
+    shares = {arm["name"]: arm["share"] for arm in study["mix"]["arms"]}
+    rows = []
+    for each in study["joined"] or ():
+        share = shares.get(each["arm"], each["share"])
+        known = "not known" if share is None else 100 * share
+        rows.append((each["backbone"], each["arm"], known, each["draw"], each["seed"], each["checkpoint"]))
+    return grids.pairs_grid("Trained elsewhere", head, rows)
 
 
 def repeats(factors: Mapping[str, int] | None) -> str | None:

@@ -1,0 +1,251 @@
+"""A checkpoint or LoRA adapter trained elsewhere -> a folder in the transformers layout that an engine can load.
+
+An adapter is merged onto its backbone once, in float32, and kept in the cache folder; a checkpoint without a tokenizer
+is joined there with its backbone's. Pickled adapters are refused, and nothing that an adapter's config names is run.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from codedose import backbone
+from codedose.backbone import cache_folder, has_tokenizer, made_once, read_json, refuse_code, refuse_weightless
+from codedose.errors import MachineError
+from codedose.keys import fingerprint, slug
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+PICKLED = ("adapter_model.bin", "adapter_model.pt")
+PREFIX = "base_model.model."
+TOKENIZER = (
+    "tokenizer*",
+    "*.model",
+    "vocab.*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*.jinja",
+)
+# What decides how an adapter is merged; what decides nothing about that; the rest must be as peft has it by default.
+DECIDES = frozenset(
+    "r lora_alpha rank_pattern alpha_pattern use_rslora use_dora lora_bias bias fan_in_fan_out target_modules "
+    "exclude_modules modules_to_save layers_to_transform layers_pattern".split()
+)
+DESCRIBES = frozenset(
+    "base_model_name_or_path revision task_type peft_type peft_version auto_mapping inference_mode lora_dropout "
+    "megatron_core qalora_group_size runtime_config".split()
+)
+NAMES = ("target_modules", "exclude_modules", "modules_to_save", "layers_pattern", "rank_pattern", "alpha_pattern")
+PLAIN_NAME = re.compile(r"[\w.^$-]{1,200}")  # peft takes them as regular expressions: none that could run for long
+HARMLESS_START = (True, False, None, "gaussian", "orthogonal")  # of a training; others change the backbone too
+
+
+def resolve(checkpoint: str, onto: Mapping[str, Any], *, offline: bool | None = None, convert: bool = True) -> Path:
+    """The folder to load for a checkpoint or adapter folder; `onto` is its backbone, as backbone.resolve takes it.
+
+    Without `convert` nothing is merged: the checkpoint is only looked at. Raises MachineError that says what is
+    missing, or what does not fit.
+    """
+    folder = Path(checkpoint)
+    if not folder.is_dir():
+        raise MachineError(f"the checkpoint {folder} is not there: no such folder")
+    base = backbone.resolve(**onto, offline=offline, convert=convert)
+    if is_adapter(folder):
+        said = adapter_settings(folder)
+        if base.is_dir():  # else a GGUF file, whose shapes are known once it is converted
+            refuse_misfit(folder, base)
+        return merged(folder, base, said) if convert else folder
+    refuse_code(folder)
+    refuse_weightless(folder)
+    return with_tokenizer(folder, base) if convert and not has_tokenizer(folder) else folder
+
+
+def missing(checkpoint: str, onto: Mapping[str, Any]) -> str | None:
+    """What this machine lacks to load a checkpoint, or what is wrong with it, as a sentence; None for neither.
+
+    What its backbone lacks is told of the backbone.
+    """
+    if backbone.missing(**onto) and Path(checkpoint).is_dir():
+        return None
+    try:
+        resolve(checkpoint, onto, offline=True, convert=False)
+    except MachineError as problem:
+        return str(problem)
+    return None
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter and no whole weights; MachineError where it holds both, or a pickled one."""
+    found = [name for name in (CONFIG, WEIGHTS, *PICKLED) if (folder / name).exists()]
+    if found and (folder / "config.json").exists() and any(folder.glob("model*.safetensors")):
+        raise MachineError(f"the checkpoint {folder} holds both whole weights and an adapter; keep one of them there")
+    if found and WEIGHTS not in found:
+        why = "is pickled, and pickled weights are never loaded: save it" if len(found) > 1 else "is not there: put it"
+        raise MachineError(f"the adapter {folder / WEIGHTS} {why} as safetensors (peft's save_pretrained does)")
+    if found and CONFIG not in found:
+        raise MachineError(f"the adapter {folder} has no {CONFIG}; copy it from where the adapter was trained")
+    return bool(found)
+
+
+def adapter_settings(folder: Path) -> dict[str, Any]:
+    """What an adapter's config says about merging it. MachineError for what is no LoRA, or asks for more than that."""
+    from peft import LoraConfig
+
+    said = read_json(folder / CONFIG)
+    if said.get("peft_type") != "LORA":
+        raise MachineError(f"the adapter {folder} is of the type {said.get('peft_type')!r}; only LORA is merged here")
+    usual = LoraConfig().to_dict()
+    strange = [
+        name
+        for name, value in said.items()
+        if name not in DECIDES | DESCRIBES and value and value != usual.get(name) and name != "init_lora_weights"
+    ]
+    if said.get("init_lora_weights") not in HARMLESS_START:
+        strange.append("init_lora_weights")
+    for name in NAMES:
+        strange += [] if all(map(PLAIN_NAME.fullmatch, names_in(said.get(name)))) else [name]
+    if strange:
+        raise MachineError(
+            f"the adapter {folder} sets {strange[0]}, which is not merged here; merge it where it was trained "
+            "(peft's merge_and_unload) and name that folder"
+        )
+    return {name: said[name] for name in sorted(DECIDES) if name in said}
+
+
+def names_in(value: object) -> Sequence[str]:
+    """The names of modules in a setting: one, several, or the keys of a mapping."""
+    listed = [value] if isinstance(value, str) else value or []
+    return [str(name) for name in listed] if isinstance(listed, list | dict) else ["(?)"]
+
+
+def refuse_misfit(folder: Path, base: Path) -> None:
+    """MachineError for an adapter whose shapes are not those of the backbone: it was trained on another one."""
+    known, said = shapes_of(base), read_json(folder / CONFIG)
+    for name, shape in adapter_shapes(folder).items():
+        module, part = parts_of(name)
+        wanted = known.get(f"{module}.weight")
+        turned = wanted[::-1] if wanted and part and said.get("fan_in_fan_out") else wanted
+        if turned is None or not fits(part, shape, turned):
+            there = f"is {by(wanted)}" if wanted else "does not exist"
+            raise MachineError(
+                f"the adapter {folder} was trained on another backbone than {base.name}: {name} is {by(shape)}, and "
+                f"there {module} {there}; its config names {said.get('base_model_name_or_path')!r}"
+            )
+
+
+def by(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def parts_of(name: str) -> tuple[str, str]:
+    """The module that a weight of an adapter belongs to, and which part of an adapter it is ("" for none)."""
+    names = name.removeprefix(PREFIX).split(".")
+    last = names.pop() if names[-1] in ("weight", "bias") else ""
+    part = names.pop() if names[-1].startswith("lora_") else ""
+    names = names[:-1] if names[-1] == "base_layer" else names  # a module's own weight beside its adapter
+    return ".".join(names), last if last == "bias" else part
+
+
+# Which side of a part is which side of the weight (out x in) that it changes.
+SIDES = {"lora_A": (1, 1), "lora_B": (0, 0), "lora_embedding_A": (1, 0), "lora_embedding_B": (0, 1)}
+
+
+def fits(part: str, shape: Sequence[int], weight: Sequence[int]) -> bool:
+    """Whether a part of an adapter fits the weight that it changes, or has its whole shape where it takes its place."""
+    if part in SIDES:
+        own, other = SIDES[part]
+        return len(shape) == len(weight) == 2 and shape[own] == weight[other]
+    return part in ("lora_magnitude_vector", "bias") or list(shape) == list(weight)
+
+
+def adapter_shapes(folder: Path) -> dict[str, list[int]]:
+    """The shape of each weight in an adapter's file; nothing else of it is read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            return {name: list(file.get_slice(name).get_shape()) for name in sorted(file.keys())}
+    except (SafetensorError, OSError) as problem:
+        raise MachineError(
+            f"the adapter {folder / WEIGHTS} is not a safetensors file ({problem}); copy it again"
+        ) from problem
+
+
+def shapes_of(base: Path) -> dict[str, list[int]]:
+    """The shape of each weight of a backbone, from its config alone."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    return {name: list(weight.shape) for name, weight in model.state_dict().items()}
+
+
+def merged(folder: Path, base: Path, said: Mapping[str, Any]) -> Path:
+    """The cache folder with the backbone `base` and an adapter in one; made once."""
+
+    def make(out: Path) -> None:
+        merge(folder, base, said).save_pretrained(out)
+        copy_tokenizer(folder if has_tokenizer(folder) else base, out)
+
+    return made_once(place_of(folder, base), make)
+
+
+def merge(folder: Path, base: Path, said: Mapping[str, Any]) -> Any:
+    """The backbone with the adapter merged into its weights, in float32. MachineError where parts of it are left."""
+    import torch
+    from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
+    )
+    untie(model, {parts_of(name)[0] for name in adapter_shapes(folder)})
+    config = LoraConfig(**said, task_type="CAUSAL_LM", inference_mode=True)
+    try:
+        adapted = PeftModel.from_pretrained(model, str(folder), config=config)
+    except (RuntimeError, ValueError, KeyError, TypeError) as problem:
+        raise MachineError(f"the adapter {folder} cannot be put on {base.name} ({problem})") from problem
+    wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    there, whole = set(adapter_shapes(folder)), set(adapted.state_dict())
+    if apart := sorted((wanted - there) | (there - wanted - whole)):
+        raise MachineError(
+            f"the adapter {folder} holds other weights than its config says, such as {apart[0]}; copy both again"
+        )
+    return adapted.merge_and_unload()
+
+
+def untie(model: Any, changed: Collection[str]) -> None:
+    """Give a model whose head and embedding share their weights two of them, where one of these modules changes."""
+    import torch
+
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    shared = [name for name, module in model.named_modules() if module in (head, embedding)]
+    if model.config.tie_word_embeddings and set(shared) & set(changed):
+        head.weight = torch.nn.Parameter(embedding.weight.detach().clone())
+        model.config.tie_word_embeddings = False
+
+
+def with_tokenizer(folder: Path, base: Path) -> Path:
+    """A folder of the cache in which a checkpoint has its backbone's tokenizer beside it."""
+
+    def make(out: Path) -> None:
+        for pattern in backbone.SAVED:
+            for file in folder.glob(pattern):
+                (out / file.name).symlink_to(file.resolve())
+        copy_tokenizer(base, out)
+
+    return made_once(place_of(folder, base), make)
+
+
+def place_of(folder: Path, base: Path) -> Path:
+    """Where in the cache a checkpoint stands together with its backbone, by what both hold."""
+    key = fingerprint(backbone.identity(str(folder), None), backbone.identity(str(base), None), str(folder.resolve()))
+    return cache_folder() / "joined" / f"{slug(folder.name)}-{key}"
+
+
+def copy_tokenizer(source: Path, out: Path) -> None:
+    for file in sorted({file for pattern in TOKENIZER for file in source.glob(pattern)}):
+        if not (out / file.name).exists():
+            (out / file.name).write_bytes(file.read_bytes())
