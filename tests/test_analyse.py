@@ -403,6 +403,19 @@ class TestLimits:
         assert "; Holm over 3 tests" in one(found, view="domain", of="logical", **pooled)["note"]
         assert "; Benjamini-Hochberg over 6 tests" in one(found, view="task", of="rules", **pooled)["note"]
 
+    def test_domains_of_ones_own_are_adjusted_with_the_others(self):
+        """Holm over the domains that are there, five of them; each has a view of its own."""
+        domains = {**DOMAINS, "units": "measurement", "maps": "geography"}
+        found = effects(plant(domains=domains, effect=0.1, seed=4), **STUDY)
+        rows = found.filter(
+            (pl.col("view") == "domain")
+            & pl.all_horizontal(pl.col("backbone", "family").is_null())
+            & (pl.col("contrast") == "Code - General")
+        )
+        assert set(rows["of"]) == set(domains.values())
+        published = multipletests(rows["p"].to_numpy(), method="holm")[1]
+        assert rows["p_adjusted"].to_numpy() == pytest.approx(published)
+
 
 class TestAgreement:
     def test_backbones_that_agree_and_one_that_does_not(self):

@@ -18,7 +18,7 @@ from codedose.tasks.twins import generated, space
 if TYPE_CHECKING:
     import polars as pl
 
-NEEDED = ("torch", "transformers", "polars", "pydantic", "scipy", "safetensors", "gguf")
+NEEDED = ("torch", "transformers", "polars", "pydantic", "scipy", "safetensors", "gguf", "peft", "google-re2")
 ENOUGH_MEMORY, ENOUGH_DISK = 6e9, 5e9  # bytes, for the quickstart
 
 

@@ -21,7 +21,7 @@ RECORD = "record.json"
 DRAFT = ".draft-"
 TRASH = ".trash-"
 SCRATCH = "scratch"  # what unfinished steps keep for their next try
-PACKAGES = ("codedose", "polars", "torch", "transformers", "tokenizers", "numpy", "scipy")
+PACKAGES = ("codedose", "polars", "torch", "transformers", "tokenizers", "numpy", "scipy", "peft", "google-re2")
 
 
 def is_done(root: Path, step: Step) -> bool:
