@@ -12,9 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is: models this small are slower on more threads
+
+# Examples take as long as the machine is busy; what must be fast has a test of its own.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 SMALL: dict[str, Any] = {
     "codedose": 1,

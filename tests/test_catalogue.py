@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codedose.errors import CodedoseError, DataError, MachineError, StudyError
@@ -75,7 +75,6 @@ def test_places_without_data_are_named(tmp_path):
 
 
 @given(st.text(max_size=30), st.none() | st.text(max_size=5))
-@settings(deadline=None)
 def test_no_name_raises_anything_else(path, revision):
     try:
         look_up(source(path, revision), folder=Path("/nowhere"))
@@ -212,7 +211,6 @@ entries = st.fixed_dictionaries(
 
 
 @given(entries, st.lists(st.dictionaries(st.sampled_from(["a", "b", "c", "conversations"]), values), max_size=3))
-@settings(deadline=None)
 def test_no_entry_raises_anything_else(tmp_path_factory, entry, rows):
     try:
         readings = described(tmp_path_factory.mktemp("entry"), entry, *rows)

@@ -486,7 +486,6 @@ def test_a_text_with_a_key_under_its_name_is_not_sound(name):
 
 
 @given(CONVERSATIONS)
-@settings(deadline=None)
 @example(talk("q", "a"))
 def test_turns_in_order_are_left_as_they_are(messages):
     if order.is_in_order(messages):
@@ -522,7 +521,6 @@ def test_inline_code_survives_byte_for_byte(text, code):
 
 
 @given(st.text(max_size=80) | TEXTS)
-@settings(deadline=None)
 def test_mathematics_keeps_its_brackets(text):
     plain = re.sub(r"[`~\\<&]", "", text)
     formula = r"\[ \frac{a}{b} \] \( x \)"
@@ -530,7 +528,6 @@ def test_mathematics_keeps_its_brackets(text):
 
 
 @given(st.text(max_size=80) | TEXTS)
-@settings(deadline=None)
 def test_masks_are_masked_once_and_counted(text):
     left, counts = personal.mask(text)
     added = Counter({sign: left.count(sign) - text.count(sign) for sign in ("<KEY>", "<EMAIL>", "<PHONE>")})

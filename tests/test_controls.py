@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codedose.code.fences import stretches
@@ -54,7 +54,6 @@ tags = st.sampled_from(["", "python", "js", "c++", "html", "sql", "bash", "unhea
 
 
 @given(st.lists(st.tuples(lines_of_text, tags, codes), min_size=1, max_size=4), st.sampled_from(sorted(CONTROLS)))
-@settings(deadline=None)
 def test_prose_survives_byte_for_byte(parts, control):
     """Whatever stands outside the blocks, the fences too, stands in the same order in what comes out."""
     text = "".join(f"{prose}\n```{tag}\n{code}\n```\n" for prose, tag, code in parts)

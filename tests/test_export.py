@@ -45,7 +45,7 @@ def draws(conversations: list[list[tuple[str, str]]], arms: tuple[str, ...] = ("
 
 
 @given(st.lists(said, min_size=1, max_size=5), st.sampled_from(TOOLS))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_tool_gets_the_same_conversations_in_the_order_of_slots(conversations, tool):
     frame = draws(conversations)
     with tempfile.TemporaryDirectory() as folder:

@@ -136,7 +136,7 @@ def test_siblings_are_told_apart_even_from_a_handful_of_items():
     assert find([as_messages(others)], items, known=False)["example_id"].n_unique() <= 0.002 * len(others)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.randoms(use_true_random=False), st.integers(1, 40))
 def test_neither_the_order_of_examples_nor_their_batches_change_anything(chance, size):
     items = twins("study", 3)
@@ -189,7 +189,7 @@ def test_nothing_in_gives_nothing_out():
     assert find([examples({"a": ["", "..."], "b": []})], None, known=False).is_empty()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(st.text(max_size=60), max_size=5))
 def test_any_text_can_be_searched(texts):
     assert find([examples({"a": texts})], twins("study", 2), known=True).is_empty()

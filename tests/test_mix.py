@@ -98,7 +98,7 @@ def test_apportioned_counts_sum_up_whatever_the_order(total, weights):
     st.integers(0, 20),
     st.integers(0, 5),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_arms_are_exact_nested_and_slot_paired(arms, budget, math, draw):
     math = min(math, budget)
     named = [an_arm(name, share) for name, share in arms.items()]
@@ -188,7 +188,7 @@ def test_a_draw_is_the_same_on_every_machine():
 
 
 @given(unit, st.integers(2, 5), st.integers(4, 60))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_an_example_stands_as_often_as_the_arm_says(share, factor, budget):
     arm = mixed(POOL, [an_arm("Twice", share, {"coding": factor})], budget=budget).draws
     coding = arm.filter(pl.col("label") == "coding")
@@ -251,7 +251,6 @@ BIG_POOL = a_pool(BIG)
 
 
 @given(st.lists(st.integers(1, 3000), min_size=LAST + WINDOW + 40, max_size=400), st.integers(20_000, 60_000))
-@settings(deadline=None)
 def test_a_front_meets_its_target_and_is_nearly_a_prefix(sizes, target):
     chosen, total = fit(enumerate(sizes), target)
     assert total == sum(sizes[row] for row in chosen)
@@ -271,7 +270,7 @@ shares_in_tokens = st.one_of(st.just(0.0), st.floats(0.05, 0.95), st.just(1.0))
 
 
 @given(st.integers(0, 10**6), shares_in_tokens, st.sampled_from(["tokens", "loss_tokens"]), st.booleans())
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_token_budgets_shares_math_and_steps_hold_within_half_a_percent(seed, share, unit, stratified):
     tokens = lengths(BIG, seed)
     budget, math, step_size = 160_000, 16_000, 8_000
@@ -355,7 +354,7 @@ def test_steps_too_small_for_the_examples_say_what_is_reachable():
 
 
 @given(st.lists(st.integers(50, 400), min_size=60, max_size=200), st.integers(2, 6))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_every_example_has_one_step_and_copies_have_different_ones(sizes, steps):
     sizes = [size for size in sizes for _ in range(2)]
     twins = [n // 2 for n in range(len(sizes))]
@@ -471,7 +470,7 @@ def test_stratified_arms_are_alike_where_plain_ones_are_not(match_on):
 
 
 @given(st.lists(unit, min_size=2, max_size=4), st.integers(10, 250), st.integers(0, 3))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_stratified_arms_are_exact_and_slot_paired_too(shares, budget, number):
     arms = [an_arm(f"A{n}", share) for n, share in enumerate(shares)]
     frames = mixed(CONFOUNDED, arms, budget=budget, draw=number, stratify=("turns",)).draws.partition_by("arm")
@@ -484,7 +483,6 @@ def test_stratified_arms_are_exact_and_slot_paired_too(shares, budget, number):
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=12).filter(any), st.integers(0, 4), st.data())
-@settings(deadline=None)
 def test_any_front_of_a_stratified_line_holds_every_cell_in_proportion(weights, draw, data):
     """And both labels go through the cells in the same order, until one of theirs runs out."""
     weighed = np.array(weights, float)

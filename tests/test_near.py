@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codedose.pool.near import CHANCE, PERMUTATIONS, candidates, rate, repeats, rows_of_a_band, signatures
@@ -70,7 +70,6 @@ def test_what_leaves_is_what_an_exhaustive_comparison_finds(threshold):
     assert not set(found) & set(found.values())
 
 
-@settings(deadline=None)
 @given(st.permutations(range(12)))
 def test_the_order_of_input_changes_nothing(order):
     texts = families(random.Random(5), 3)

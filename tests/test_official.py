@@ -318,7 +318,7 @@ def test_a_hostile_file_ends_in_one_sentence_that_names_it(tmp_path, data, said)
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_no_bytes_raise_anything_else(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("any") / "items"
     path.write_bytes(data)
@@ -342,7 +342,7 @@ def test_no_bytes_raise_anything_else(tmp_path_factory, data):
         ),
     )
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_no_record_raises_anything_else(record):
     try:
         entry = entry_of(record, "line 1")

@@ -243,7 +243,7 @@ def test_the_built_in_pool_is_read_whole():
 
 
 @given(st.integers(1, 400), st.sampled_from(["array", "lines", "values"]), st.sampled_from([bytes, gzip.compress]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_where_blocks_end_changes_nothing(block, kind, packed):
     data = {
         "array": json.dumps(ROWS, ensure_ascii=False).encode(),
@@ -365,7 +365,7 @@ def cut_readings(data: bytes) -> list[Reading]:
 
 
 @given(st.data(), st.sampled_from(["array", "pretty", "lines", "gz", "zst"]))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_of_a_file_cut_anywhere_all_whole_records_come(data, kind):
     array, lines = json.dumps(ROWS, ensure_ascii=False).encode(), lines_of(*ROWS)
     whole = {
@@ -499,7 +499,7 @@ def test_bombs_are_stopped_at_a_stated_ratio(tmp_path, monkeypatch):
 
 
 @given(st.binary(max_size=400), st.sampled_from([bytes, gzip.compress, zstandard.compress]))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_no_bytes_raise_anything_else(data, compress):
     readings = cut_readings(compress(data))
     assert [reading.position for reading in readings] == list(range(len(readings)))
@@ -517,7 +517,7 @@ WHOLE = {
 
 
 @given(st.data(), st.sampled_from(sorted(WHOLE)))
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 def test_no_damage_raises_anything_else(data, kind):
     damaged = bytearray(WHOLE[kind])
     for place in data.draw(st.lists(st.integers(0, len(damaged) - 1), min_size=1, max_size=4)):
@@ -552,7 +552,7 @@ near_records = st.fixed_dictionaries(
 
 
 @given(st.lists(near_records, max_size=6), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_every_record_is_accounted_for(values, as_array, join):
     whole = [*values, OPENAI]
     with tempfile.TemporaryDirectory() as folder:
@@ -567,7 +567,7 @@ def test_every_record_is_accounted_for(values, as_array, join):
 
 
 @given(st.lists(json_values, max_size=6))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_values_in_an_array_are_accounted_for(values):
     readings = through_file(json.dumps([*values, OPENAI]).encode())
     arrays = sum(isinstance(value, list) for value in values)

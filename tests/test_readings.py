@@ -5,7 +5,7 @@ import time
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ugly import MISREAD, UGLY
 
@@ -366,7 +366,6 @@ def seconds(task, text):
     return time.process_time() - started
 
 
-@settings(deadline=None)
 @given(st.fractions(-(10**6), 10**6, max_denominator=1000))
 def test_a_number_is_read_however_it_is_dressed(value):
     task = task_named("gsm8k")
@@ -378,7 +377,6 @@ def test_a_number_is_read_however_it_is_dressed(value):
 FRAGMENTS = [part.strip("\n") for part in HOSTILE] + ["18", "yes", "no.", "True", "aunt", "Answer: ", "is ", "\n", " "]
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=5)), max_size=12).map("".join), st.booleans())
 def test_what_is_read_reads_as_itself(text, cut):
     """Any text is read without an error, and what comes out is in normal form."""

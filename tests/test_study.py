@@ -254,7 +254,7 @@ def test_a_file_that_is_not_there_and_a_folder_are_named(tmp_path):
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=200) | st.text("ab:-[]{}&*!?|>'\"%@`,# \n\t0", max_size=60))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_text_is_refused_as_a_study_error(text):
     with pytest.raises(StudyError, match=r"s\.yaml: "):
         parse(text, "s.yaml")
@@ -267,7 +267,7 @@ junk = (
 
 
 @given(keys, junk)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_junk_in_any_section_is_a_study_error_or_a_study(key, value):
     text = yaml.safe_dump({**SMALL, key: value}, sort_keys=False)
     try:

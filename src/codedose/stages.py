@@ -366,7 +366,19 @@ def generate_step(
     if sampling is None and how["dtype"] != "float32":
         changed, of = changed_alone(engine(how["engine"]), model, prompts, rules, told, ASKED_ALONE)
         (out / ALONE).write_text(json.dumps({"asked alone": of, "other replies": changed}) + "\n")
-    decode = partial(model.tokenizer.decode, skip_special_tokens=True)
+    save(out, tables.COMPLETIONS, completions(told, asked, prompt_to, cell=cell, tokenizer=model.tokenizer))
+
+
+def completions(
+    told: Sequence[Any],
+    asked: Sequence[tuple[str, int]],
+    prompt_to: Mapping[str, Sequence[int]],
+    *,
+    cell: str,
+    tokenizer: Any,
+) -> pl.DataFrame:
+    """tables.COMPLETIONS of what was written (generate.row.Written) to each asked (item, sample)."""
+    decode = partial(tokenizer.decode, skip_special_tokens=True)
     rows = [
         {
             "cell": cell,
@@ -380,7 +392,7 @@ def generate_step(
         }
         for (item, sample), written in zip(asked, told, strict=True)
     ]
-    save(out, tables.COMPLETIONS, tables.COMPLETIONS.frame(rows))
+    return tables.COMPLETIONS.frame(rows)
 
 
 def kept_for(scratch: Path, work: str) -> Path:
