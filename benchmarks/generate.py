@@ -29,6 +29,7 @@ SCRIPTS = Path(__file__).parent / "peers"
 ROW = "{:<24}{:>9}{:>9}{:>10}{:>11}{:>12}"
 BATCHES = (16, 32, 64, 128)
 ROWS_OF_OURS = 64
+PATIENCE = 1200  # seconds
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,17 @@ def write_prompts(path: Path, items: int) -> int:
     return sum(map(len, asked))
 
 
-def told(python: Path | str, script: str, prompts: Path, limit: int, dtype: str, size: int) -> Told:
-    """Run an engine on the prompts; exits with the end of what it said when it fails."""
+def told(python: Path | str, script: str, prompts: Path, limit: int, dtype: str, size: int) -> Told | str:
+    """What an engine did with the prompts, or in which words it failed."""
     command = [python, SCRIPTS / script, resolve(BUILTIN, None), prompts, str(limit), dtype, str(size)]
     quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=quiet, check=False)
+    words = [str(part) for part in command]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, env=quiet, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f"no end after {PATIENCE} s"
     if done.returncode:
-        sys.exit(f"{script}\n{done.stderr[-3000:]}")
+        return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     return Told(**json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -131,11 +136,12 @@ def main() -> None:
         print(f"{12 * said.items} prompts, {prompt_tokens} tokens, {os.cpu_count()} cores, {said.dtype}\n")
         print(ROW.format("engine", "seconds", "CPU s", "items/s", "tokens/s", "same text"))
 
-        def run(python: Path | str, script: str, size: int) -> Told:
+        def run(python: Path | str, script: str, size: int) -> Told | str:
             return told(python, script, prompts, said.limit, said.dtype, size)
 
         def ours() -> Told:
-            return run(sys.executable, "ask_with_codedose.py", ROWS_OF_OURS)
+            found = run(sys.executable, "ask_with_codedose.py", ROWS_OF_OURS)
+            return found if isinstance(found, Told) else sys.exit(f"codedose: {found}")
 
         before = ours()
         show("codedose", before, before)
@@ -146,6 +152,9 @@ def main() -> None:
                 print(f"{name}: not measured ({home} is not there)")
                 continue
             theirs = run(home / "bin" / "python", script, size)
+            if isinstance(theirs, str):
+                print(f"{name}: not measured ({theirs})", flush=True)
+                continue
             show(name, theirs, before)
             after = ours()
             show("codedose", after, before)
