@@ -8,8 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
+import yaml
+from conftest import SMALL, changed
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import CONTEXT, FAMILIES, Family, write_backbone
@@ -322,3 +325,20 @@ def test_replies_served_by_vllm_end_where_our_own_do(taught, monkeypatch):
         rules = rules_of(loaded.tokenizer, limit=limit, at_answer=True, forced_limit=forced)
         found = served.generate(Loaded(Server(), loaded.tokenizer, None), prompts, rules, sampling=None, seeds=[])
         assert found == asked(loaded, prompts, rows=4, limit=limit, forced=forced)
+
+
+def test_a_study_that_samples_goes_the_whole_line_and_every_arm_draws_alike(codedose, tmp_path):
+    write_backbone(tmp_path / "tiny", FAMILIES[2], layers=1, hidden=32)
+    sampled = {"samples": 3, "temperature": 1.0, "top_p": 0.9}
+    study = tmp_path / "sampled.yaml"
+    study.write_text(yaml.safe_dump(changed(SMALL, {"generate.decoding": sampled, "tune.max_length": 512})))
+    told = codedose("run", study)
+    assert told.code == 0, told.err
+    completions = [pl.read_parquet(path) for path in (tmp_path / "store").glob("generate/*/completions.parquet")]
+    assert len(completions) == 5 * 2
+    assert all(sorted(frame["sample"]) == [0, 0, 1, 1, 2, 2] for frame in completions)
+    assert any(frame.group_by("item_id").agg(pl.col("text").n_unique())["text"].max() > 1 for frame in completions)
+    scores = pl.concat(pl.read_parquet(path) for path in (tmp_path / "store").glob("score/*/scores.parquet"))
+    assert len(scores) == 5 * 2 * 2 * 3 * 3  # cells, tasks, items, samples, readings
+    cells = pl.concat(pl.read_parquet(path) for path in (tmp_path / "store").glob("analyse/*/accuracies.parquet"))
+    assert cells["accuracy"].is_between(0, 1).all()

@@ -30,9 +30,9 @@ class Proposal:
     free: int  # bytes
 
     def __str__(self) -> str:
-        tried = ", ".join(f"{speed:.0f} at {rows}" for rows, speed in self.speeds)
+        tried = ", ".join(f"{rows} rows {speed:.0f}" for rows, speed in self.speeds)
         return (
-            f"batch_tokens {self.batch_tokens:,} ({self.rows} rows): {tried} tokens/s and rows; "
+            f"batch_tokens {self.batch_tokens:,} ({self.rows} rows); tokens written a second: {tried}; "
             f"{self.bytes_a_token / 1e3:,.0f} kB a token, {self.free / 1e9:,.1f} GB free"
         )
 
