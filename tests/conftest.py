@@ -56,8 +56,10 @@ SMALL: dict[str, Any] = {
     "prompt": {"template": "chatml", "system": None},
     "tune": {
         "method": "full",
+        "lora": None,
         "seeds": 1,
         "epochs": 1,
+        "steps": None,
         "step_size": 4,
         "max_length": 64,
         "optimiser": "adamw",

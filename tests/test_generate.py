@@ -199,8 +199,10 @@ def taught(request: pytest.FixtureRequest, folders: dict[str, Path]) -> tuple[Lo
     model, tokenizer = load_model(folders[request.param], "float32"), load_tokenizer(folders[request.param])
     how = Tune(
         method="full",
+        lora=None,
         seeds=1,
         epochs=100,
+        steps=None,
         step_size=len(ASKED),
         max_length=300,
         optimiser="adamw",

@@ -207,6 +207,7 @@ def planted_training() -> pl.DataFrame:
             {
                 "cell": cell["cell"], "step": step, "loss": 2 / step**0.3 + 0.1 * chance(cell["cell"], step),
                 "learning_rate": 1e-4, "grad_norm": 1.0, "tokens": 900, "loss_tokens": 600, "seconds": 2.5,
+                "memory": 2_000_000_000,
             }
             for cell in planted_cells() if cell["draw"] is not None
             for step in range(1, 13)

@@ -9,17 +9,22 @@ import pytest
 import torch
 from tiny import FAMILIES, Family, write_backbone
 
-from codedose import tune
 from codedose.backbone import load_model
 from codedose.errors import DataError, MachineError
 from codedose.prompt import Encoded
 from codedose.study import Tune
-from codedose.tune import gradients, micro_batches, order, order_of_steps, schedule, train
+from codedose.tune import gradients, train
+from codedose.tune.attend import within_documents
+from codedose.tune.layout import laid_out, micro_batches
+from codedose.tune.loss import packs
+from codedose.tune.order import planned, schedule
 
 SETTINGS = Tune(
     method="full",
+    lora=None,
     seeds=1,
     epochs=1,
+    steps=None,
     step_size=4,
     max_length=64,
     optimiser="adamw",
@@ -88,8 +93,9 @@ def assert_same_gradients(found: dict[str, torch.Tensor], wanted: dict[str, torc
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5, msg=lambda said, name=name: name + said)
 
 
+@pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("kind", ["token_mean", "example_mean"])
-def test_loss_and_gradients_are_those_of_a_plain_forward(folder, kind):
+def test_loss_and_gradients_are_those_of_a_plain_forward(folder, kind, packed):
     batch = some_examples(6)
     model = load_model(folder, "float32")
     wanted = (
@@ -100,37 +106,70 @@ def test_loss_and_gradients_are_those_of_a_plain_forward(folder, kind):
     wanted.backward()
     plain = gradients_of(model)
     model.zero_grad()
-    assert gradients(model, batch, settings(loss=kind)) == pytest.approx(wanted.item(), abs=1e-5)
+    with within_documents(model, packed=packed):
+        assert gradients(model, batch, settings(loss=kind), packed=packed) == pytest.approx(wanted.item(), abs=1e-5)
     assert_same_gradients(gradients_of(model), plain)
 
 
-def test_the_layout_changes_neither_loss_nor_gradients(folder, monkeypatch):
-    batch = some_examples(8)
+def test_every_family_can_be_packed(folder):
     model = load_model(folder, "float32")
-    losses, found = [], []
-    for size in (1, 100, 10**6):  # one by one, a few together, all at once
-        monkeypatch.setattr(tune, "PADDED_TOKENS", size)
-        model.zero_grad()
-        losses.append(gradients(model, batch, SETTINGS))
-        found.append(gradients_of(model))
-    assert losses[1:] == pytest.approx([losses[0]] * 2, abs=1e-5)
-    for other in found[1:]:
-        assert_same_gradients(other, found[0])
+    before = model.config._attn_implementation
+    assert packs(model, some_examples(3), SETTINGS)
+    assert model.config._attn_implementation == before
 
 
-def test_micro_batches_hold_everyone_once_and_stay_small():
+def test_documents_in_one_row_never_see_each_other(folder):
+    """One document is changed; what the model makes of the others stays the same to the last bit."""
+    model = load_model(folder, "float32").eval()
+    examples = some_examples(4)
+    changed = [*examples]
+    changed[1] = Encoded(tuple((token + 7) % 600 for token in examples[1].tokens), examples[1].loss, "")
+    told = []
+    for batch in (examples, changed):
+        laid = laid_out(batch, [1.0] * 4, packed=True, device="cpu")
+        with within_documents(model, packed=True), torch.no_grad():
+            states = model.get_decoder()(
+                input_ids=laid.tokens, position_ids=laid.positions, documents=laid.documents, use_cache=False
+            ).last_hidden_state
+        told.append(states.split(list(laid.lengths), dim=1))
+    for place, (before, after) in enumerate(zip(*told, strict=True)):
+        assert torch.equal(before, after) == (place != 1)
+
+
+LAYOUTS = {"one by one": (False, 1), "padded": (False, 150), "packed": (True, 150), "packed at once": (True, 10**6)}
+
+
+@pytest.mark.parametrize("kind", ["token_mean", "example_mean"])
+def test_fifty_steps_lose_the_same_in_every_layout(folder, kind):
+    """Packing, padding and one by one: the trajectory agrees to 1e-5, relative."""
+    found = {}
+    for name, (packed, most) in LAYOUTS.items():
+        model = load_model(folder, "float32")
+        how = settings(epochs=None, steps=50, loss=kind, weight_decay=0.1, schedule="cosine", learning_rate=2e-4)
+        rows = train(model, some_examples(16), how, seed=0, progress=silent, packed=packed, micro_tokens=most)
+        found[name] = [row["loss"] for row in rows]
+    assert found["one by one"][0] != pytest.approx(found["one by one"][-1], rel=0.01)  # it does learn
+    for name in LAYOUTS:
+        assert found[name] == pytest.approx(found["one by one"], rel=1e-5), name
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_micro_batches_hold_everyone_once_and_stay_small(packed):
     lengths = [700, 3, 400, 400, 2000, 5]
-    found = list(micro_batches(lengths))
+    found = list(micro_batches(lengths, 1024, packed=packed))
     assert sorted(place for places in found for place in places) == list(range(len(lengths)))
     for places in found:
-        assert len(places) == 1 or max(lengths[p] for p in places) * len(places) <= tune.PADDED_TOKENS
+        size = sum(lengths[p] for p in places) if packed else max(lengths[p] for p in places) * len(places)
+        assert len(places) == 1 or size <= 1024
+    assert len(found) == (3 if packed else 4)
 
 
 def test_two_runs_are_equal_to_the_last_bit(folder):
     how = settings(epochs=2, schedule="cosine", warmup=0.5)
     models = [load_model(folder, "float32") for _ in range(2)]
     rows = [train(model, some_examples(8), how, seed=1, progress=silent) for model in models]
-    assert [row | {"seconds": 0} for row in rows[0]] == [row | {"seconds": 0} for row in rows[1]]
+    same = {"seconds": 0, "memory": 0}
+    assert [row | same for row in rows[0]] == [row | same for row in rows[1]]
     first, second = (model.state_dict() for model in models)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -143,7 +182,7 @@ def test_training_is_adamw_written_out_by_hand(folders):
     rows = train(model, examples, how, seed=3, progress=silent)
     first = {name: torch.zeros_like(p) for name, p in plain.named_parameters()}
     second = {name: torch.zeros_like(p) for name, p in plain.named_parameters()}
-    for number, (slots, row) in enumerate(zip(order(16, how, seed=3), rows, strict=True), 1):
+    for number, (slots, row) in enumerate(zip(planned(16, how, seed=3), rows, strict=True), 1):
         plain.zero_grad()
         loss = plain_loss(plain, [examples[slot] for slot in slots])
         loss.backward()
@@ -182,32 +221,38 @@ def test_rows_count_steps_and_tokens(folders):
 
 def test_every_epoch_visits_every_slot_once_in_an_order_of_its_own():
     how = settings(epochs=3, step_size=4)
-    steps = list(order(16, how, seed=0))
+    steps = planned(16, how, seed=0)
     epochs = [[slot for step in steps[start : start + 4] for slot in step] for start in (0, 4, 8)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(16))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
-    assert list(order(16, how, seed=0)) == steps
-    assert list(order(16, how, seed=1)) != steps
+    assert planned(16, how, seed=0) == steps
+    assert planned(16, how, seed=1) != steps
+
+
+def test_a_number_of_steps_ends_within_an_epoch_or_after_many():
+    epochs = planned(16, settings(epochs=3), seed=0)
+    for count in (1, 4, 6, 12):
+        assert planned(16, settings(epochs=None, steps=count), seed=0) == epochs[:count]
 
 
 def test_steps_that_the_draw_names_are_taken_whole_once_an_epoch_in_an_order_of_its_own():
     how = settings(epochs=3)
     taken_in = [0, 2, 1, 0, 2, 3, 3, 3, 1]
-    steps = list(order_of_steps(taken_in, how, seed=0))
+    steps = planned(9, how, seed=0, taken_in=taken_in)
     whole = [[0, 3], [1, 4], [2, 8], [5, 6, 7]]
     epochs = [steps[start : start + 4] for start in (0, 4, 8)]
     assert [sorted(epoch) for epoch in epochs] == [whole] * 3
     assert len({str(epoch) for epoch in epochs}) > 1
-    assert list(order_of_steps(taken_in, how, seed=0)) == steps
+    assert planned(9, how, seed=0, taken_in=taken_in) == steps
 
 
 def test_the_order_of_a_seed_stays_what_it_was():
-    assert list(order(8, SETTINGS, seed=0)) == [[6, 2, 3, 1], [4, 5, 7, 0]]
+    assert planned(8, SETTINGS, seed=0) == [[6, 2, 3, 1], [4, 5, 7, 0]]
 
 
 def test_examples_that_do_not_fill_a_step_are_refused():
     with pytest.raises(DataError, match="10 examples do not fill steps of 4"):
-        list(order(10, SETTINGS, seed=0))
+        planned(10, SETTINGS, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +280,7 @@ def test_a_model_learns_what_it_is_shown(folder):
 def test_a_loss_that_is_not_a_number_is_refused_with_its_step_and_slots(folders):
     model = load_model(folders["Llama-1"], "float32")
     examples = some_examples(8)
-    bad = list(order(8, SETTINGS, seed=0))[1][2]
+    bad = planned(8, SETTINGS, seed=0)[1][2]
     token = 7
     examples = [
         Encoded(tuple(token + 1 if t == token else t for t in e.tokens), e.loss, "") for e in examples
@@ -243,19 +288,20 @@ def test_a_loss_that_is_not_a_number_is_refused_with_its_step_and_slots(folders)
     examples[bad] = Encoded((token, *examples[bad].tokens), (False, *examples[bad].loss), "")
     with torch.no_grad():
         model.get_input_embeddings().weight[token] = float("nan")
-    slots = list(order(8, SETTINGS, seed=0))[1]
+    slots = planned(8, SETTINGS, seed=0)[1]
+    names = [f"example-{slot}" for slot in range(8)]
     with pytest.raises(MachineError) as problem:
-        train(model, examples, SETTINGS, seed=0, progress=silent)
+        train(model, examples, SETTINGS, seed=0, progress=silent, names=names)
     assert "step 2 is nan" in str(problem.value)
-    assert str(slots) in str(problem.value)
+    assert ", ".join(names[slot] for slot in slots) in str(problem.value)
 
 
 def test_bfloat16_mixed_computes_in_bfloat16_and_keeps_weights_in_float32(folders):
     model = load_model(folders["Llama-2"], "float32")
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
-    exact = gradients(model, some_examples(4), SETTINGS)
+    exact = gradients(model, some_examples(4), SETTINGS, packed=False)
     model.zero_grad()
-    mixed = gradients(model, some_examples(4), settings(precision="bfloat16_mixed"))
+    mixed = gradients(model, some_examples(4), settings(precision="bfloat16_mixed"), packed=False)
     assert mixed != exact
     assert mixed == pytest.approx(exact, rel=0.02)
     how = settings(precision="bfloat16_mixed", learning_rate=1e-6)

@@ -233,6 +233,13 @@ def load_model(folder: Path, dtype: str) -> Any:
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False
     )
+    return placed(model)
+
+
+def placed(model: Any) -> Any:
+    """A model on the fastest device."""
+    import torch
+
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -87,7 +87,10 @@ def training_tokens(study: Study) -> float:
     starter = all(source.path.startswith("builtin:") for source in study.pool.sources)
     tokens = min(STARTER_TOKENS if starter else SHAREGPT_TOKENS, study.tune.max_length)
     a_unit = {"examples": tokens, "tokens": 1, "loss_tokens": 1 / LOSS_BEARING}[study.mix.match_on]
-    return study.mix.budget * study.tune.epochs * a_unit
+    taken_in = (
+        study.tune.steps * study.tune.step_size if study.tune.steps else study.mix.budget * (study.tune.epochs or 1)
+    )
+    return taken_in * a_unit
 
 
 def seconds_to_tune(study: Study, backbone: Backbone, *, gpu: bool = False) -> float:

@@ -1,9 +1,11 @@
-"""A checkpoint or LoRA adapter trained elsewhere -> a folder in the transformers layout that an engine can load.
+"""A checkpoint or LoRA adapter, trained here or elsewhere -> what an engine can load.
 
-An adapter is merged onto its backbone once, in float32, and kept in the cache folder; a checkpoint without a tokenizer
-is joined there with its backbone's. Pickled adapters are refused, and nothing that an adapter's config names is run.
+An adapter is merged onto its backbone in float32, in memory or into a folder of the cache; a checkpoint without a
+tokenizer is joined there with its backbone's. Pickled adapters are refused, and nothing that an adapter's config names
+is run.
 """
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from codedose.keys import fingerprint, slug
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PICKLED = ("adapter_model.bin", "adapter_model.pt")
+BASE = "base.json"  # beside an adapter trained here: what it was trained on
 PREFIX = "base_model.model."
 TOKENIZER = (
     "tokenizer*",
@@ -40,24 +43,33 @@ PLAIN_NAME = re.compile(r"[\w.^$-]{1,200}")  # peft takes them as regular expres
 HARMLESS_START = (True, False, None, "gaussian", "orthogonal")  # of a training; others change the backbone too
 
 
-def resolve(checkpoint: str, onto: Mapping[str, Any], *, offline: bool | None = None, convert: bool = True) -> Path:
-    """The folder to load for a checkpoint or adapter folder; `onto` is its backbone, as backbone.resolve takes it.
+def located(
+    checkpoint: str, onto: Mapping[str, Any], *, offline: bool | None = None, convert: bool = True
+) -> tuple[Path, Path | None]:
+    """The folder to load for a checkpoint, and the adapter to put on it where it is one.
 
-    Without `convert` nothing is merged: the checkpoint is only looked at. Raises MachineError that says what is
-    missing, or what does not fit.
+    `onto` is its backbone, as backbone.resolve takes it. Without `convert` nothing is written: the checkpoint is only
+    looked at. Raises MachineError that says what is missing, or what does not fit.
     """
     folder = Path(checkpoint)
     if not folder.is_dir():
         raise MachineError(f"the checkpoint {folder} is not there: no such folder")
     base = backbone.resolve(**onto, offline=offline, convert=convert)
     if is_adapter(folder):
-        said = adapter_settings(folder)
+        adapter_settings(folder)
         if base.is_dir():  # else a GGUF file, whose shapes are known once it is converted
             refuse_misfit(folder, base)
-        return merged(folder, base, said) if convert else folder
+            refuse_other_base(folder, base, onto)
+        return base, folder
     refuse_code(folder)
     refuse_weightless(folder)
-    return with_tokenizer(folder, base) if convert and not has_tokenizer(folder) else folder
+    return (with_tokenizer(folder, base) if convert and not has_tokenizer(folder) else folder), None
+
+
+def resolve(checkpoint: str, onto: Mapping[str, Any], *, offline: bool | None = None) -> Path:
+    """One folder to load for a checkpoint: of an adapter, the folder of the cache in which it is merged."""
+    folder, adapter = located(checkpoint, onto, offline=offline)
+    return merged(adapter, folder, adapter_settings(adapter)) if adapter else folder
 
 
 def missing(checkpoint: str, onto: Mapping[str, Any]) -> str | None:
@@ -68,7 +80,7 @@ def missing(checkpoint: str, onto: Mapping[str, Any]) -> str | None:
     if backbone.missing(**onto) and Path(checkpoint).is_dir():
         return None
     try:
-        resolve(checkpoint, onto, offline=True, convert=False)
+        located(checkpoint, onto, offline=True, convert=False)
     except MachineError as problem:
         return str(problem)
     return None
@@ -133,6 +145,32 @@ def refuse_misfit(folder: Path, base: Path) -> None:
             )
 
 
+def base_of(base: Path, onto: Mapping[str, Any]) -> dict[str, object]:
+    """What names a backbone beside an adapter that was trained on it: what the study says, and its weights' digests."""
+    files = sorted(base.glob("*.safetensors"))
+    return {
+        "identity": backbone.identity(**onto),
+        "weights": {file.name: backbone.cached_digest(file) for file in files},
+    }
+
+
+def keep_base(folder: Path, base: Path, onto: Mapping[str, Any]) -> None:
+    """Write down beside an adapter which backbone it was trained on."""
+    (folder / BASE).write_text(json.dumps(base_of(base, onto), indent=2) + "\n")
+
+
+def refuse_other_base(folder: Path, base: Path, onto: Mapping[str, Any]) -> None:
+    """MachineError for an adapter that was trained here on other weights: equal shapes are not enough."""
+    if not (folder / BASE).is_file():
+        return
+    said, wanted = read_json(folder / BASE), base_of(base, onto)
+    if all(said.get(key) != wanted[key] for key in wanted):
+        raise MachineError(
+            f"the adapter {folder} was trained on other weights than those of {base.name} ({BASE} has their digests); "
+            "name the backbone that it was trained on, or tune it again"
+        )
+
+
 def by(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
@@ -187,9 +225,14 @@ def merged(folder: Path, base: Path, said: Mapping[str, Any]) -> Path:
 
     def make(out: Path) -> None:
         merge(folder, base, said).save_pretrained(out)
-        copy_tokenizer(folder if has_tokenizer(folder) else base, out)
+        copy_tokenizer(tokenizer_of(base, folder), out)
 
     return made_once(place_of(folder, base), make)
+
+
+def tokenizer_of(base: Path, adapter: Path | None) -> Path:
+    """The folder whose tokenizer is asked with: an adapter's own, or else its backbone's."""
+    return adapter if adapter and has_tokenizer(adapter) else base
 
 
 def merge(folder: Path, base: Path, said: Mapping[str, Any]) -> Any:

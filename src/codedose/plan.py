@@ -47,7 +47,7 @@ VERSIONS = {
     "exclude": 1,
     "mix": 2,
     "balance": 2,
-    "tune": 1,
+    "tune": 2,
     "generate": 2,
     "score": 3,
     "analyse": 1,
@@ -351,10 +351,12 @@ class Planner:
     def prompt(self) -> dict[str, object]:
         return {"template": self.study.prompt.template, "system": self.study.prompt.system}
 
-    @property
-    def how(self) -> dict[str, object]:
-        """How a run is trained; how many seeds there are decides nothing about one of them."""
-        return self.study.tune.model_dump(exclude={"seeds"})
+    def how(self, backbone: Backbone) -> dict[str, Any]:
+        """How a backbone is trained; how many seeds there are decides nothing about one of them."""
+        how = self.study.tune.model_dump(exclude={"seeds"})
+        if self.study.tune.lora and isinstance(told := self.study.tune.lora.targets, dict):
+            how["lora"]["targets"] = told[backbone.family]
+        return how
 
     def tune(self, cell: Cell) -> Step:
         backbone = cell.backbone
@@ -363,13 +365,14 @@ class Planner:
             cell.name,
             stages.tune_step,
             VERSIONS["tune"],
-            {"cell": cell.name, "seed": cell.seed, "how": self.how, "prompt": self.prompt},
+            {"cell": cell.name, "seed": cell.seed, "how": self.how(backbone), "prompt": self.prompt},
             (self.drawn(cell),),
             identity={"backbone": self.identities[backbone.name]},
             given={"backbone": self.loadable(backbone)},
             perishable=None if self.study.keep_checkpoints else stages.CHECKPOINT,
             where=self.where(backbone),
             weight=seconds_to_tune(self.study, backbone),
+            has_scratch=True,
         )
 
     def generate(self, cell: Cell, task: TaskUse, tune: Step | None) -> Step:

@@ -260,35 +260,63 @@ def tune_step(
     how: Mapping[str, Any],
     prompt: Mapping[str, Any],
     backbone: Mapping[str, Any],
+    scratch: Path | None = None,
 ) -> None:
-    from codedose.backbone import load_model, load_tokenizer, resolve
-    from codedose.prompt import encode
+    """`inputs` hold the draw. What a killed run had reached waits in `scratch`."""
+    from codedose.backbone import identity, load_model, load_tokenizer, resolve
+    from codedose.joined import keep_base
+    from codedose.keys import fingerprint
     from codedose.study import Tune
     from codedose.tune import refuse_short_context, train
+    from codedose.tune.lora import adapted, keep_adapter
 
     settings = Tune.model_validate_json(json.dumps({"seeds": 1, **how}))
     folder = resolve(**backbone)
     tokenizer = load_tokenizer(folder)
     draws = take(inputs, tables.DRAWS).sort("slot")
-    taken_in = None if draws["step"].null_count() else draws["step"].to_list()
-    examples = []
-    for slot, example_id, messages in draws.select("slot", "example_id", "messages").iter_rows():
-        try:
-            examples.append(encode(messages, tokenizer, **prompt, max_length=settings.max_length))
-        except CodedoseError as problem:
-            raise type(problem)(f"slot {slot}, example {example_id}: {problem}") from problem
+    names = draws["example_id"].to_list()
+    examples = encoded(draws, tokenizer, max_length=settings.max_length, **prompt)
     forget_models()
-    model = load_model(folder, "float32")
+    is_pure = settings.precision == "bfloat16_pure"
+    half = is_pure or (settings.lora is not None and settings.precision == "bfloat16_mixed")
+    model = load_model(folder, "bfloat16" if half else "float32")  # a frozen backbone needs no float32 weights
     refuse_short_context(model, settings.max_length)
-    rows = train(model, examples, settings, seed=seed, progress=progress, taken_in=taken_in)
+    wrapped = adapted(model, settings.lora, seed=seed, backbone=folder.name, pure=is_pure) if settings.lora else None
+    rows = train(
+        model,
+        examples,
+        settings,
+        seed=seed,
+        progress=progress,
+        taken_in=None if draws["step"].null_count() else draws["step"].to_list(),
+        names=names,
+        kept=scratch and kept_for(scratch, fingerprint(identity(**backbone), names, how, prompt, seed, versions())),
+    )
     save(out, tables.TRAINING, tables.TRAINING.frame([{"cell": cell, **row} for row in rows]))
     cut = [
         {"source": cell, "reference": name, "reason": f"its {CUT[example.cut]} cut off at max_length"}
-        for name, example in zip(draws["example_id"], examples, strict=True)
+        for name, example in zip(names, examples, strict=True)
         if example.cut
     ]
     save(out, tables.DROPS, tables.DROPS.frame(cut))
-    keep(model, tokenizer, out / CHECKPOINT, "bfloat16" if settings.precision == "bfloat16_mixed" else "float32")
+    if wrapped:
+        keep_adapter(wrapped, out / CHECKPOINT)
+        keep_base(out / CHECKPOINT, folder, backbone)
+    else:
+        keep(model, tokenizer, out / CHECKPOINT, "float32" if settings.precision == "float32" else "bfloat16")
+
+
+def encoded(draws: pl.DataFrame, tokenizer: Any, **how: Any) -> list[Any]:
+    """The examples of a draw as tokens (prompt.Encoded), in its order; what is wrong with one is told by its slot."""
+    from codedose.prompt import encode
+
+    examples = []
+    for slot, example_id, messages in draws.select("slot", "example_id", "messages").iter_rows():
+        try:
+            examples.append(encode(messages, tokenizer, **how))
+        except CodedoseError as problem:
+            raise type(problem)(f"slot {slot}, example {example_id}: {problem}") from problem
+    return examples
 
 
 def keep(model: Any, tokenizer: Any, folder: Path, dtype: str) -> None:
@@ -300,11 +328,11 @@ def keep(model: Any, tokenizer: Any, folder: Path, dtype: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def loaded(folder: str, engine_name: str, dtype: str) -> Any:
+def loaded(folder: Path, adapter: Path | None, engine_name: str, dtype: str) -> Any:
     """The model and tokenizer of a folder as an engine holds them; the last one asked for stays in this process."""
     from codedose.generate import engine
 
-    return engine(engine_name).load(Path(folder), dtype)
+    return engine(engine_name).load(folder, dtype, adapter)
 
 
 def forget_models() -> None:
@@ -333,16 +361,15 @@ def generate_step(
     """
     from codedose.backbone import identity, resolve
     from codedose.generate import Sampling, changed_alone, engine, replies, rules_of
-    from codedose.joined import resolve as resolve_joined
+    from codedose.joined import located
     from codedose.keys import fingerprint, seed_for
     from codedose.prompt import ask
     from codedose.tasks.task import asked as worded
 
-    if checkpoint:
-        folder = resolve_joined(checkpoint, backbone)
-    else:
-        folder = inputs[1] / CHECKPOINT if len(inputs) > 1 else resolve(**backbone)
-    model = loaded(str(folder), how["engine"], how["dtype"])
+    trained = checkpoint or (str(inputs[1] / CHECKPOINT) if len(inputs) > 1 else None)
+    folder, adapter = located(trained, backbone) if trained else (resolve(**backbone), None)
+    model = loaded(folder, adapter, how["engine"], how["dtype"])
+    holds = [identity(str(each), None) for each in (folder, adapter) if each]
     items, decoding = take(inputs[:1], tables.ITEMS), how["decoding"]
     sampling = None if decoding == "greedy" else Sampling(decoding["temperature"], decoding["top_p"])
     asked = [(item, sample) for item in items["item_id"] for sample in range(decoding["samples"] if sampling else 1)]
@@ -360,7 +387,7 @@ def generate_step(
         batch_tokens=how["batch_tokens"],
         sampling=sampling,
         seeds=[seed_for("sample", item, sample) for item, sample in asked],
-        kept=scratch and kept_for(scratch, fingerprint(identity(str(folder), None), prompts, versions())),
+        kept=scratch and kept_for(scratch, fingerprint(holds, prompts, versions())),
         progress=progress,
     )
     if sampling is None and how["dtype"] != "float32":

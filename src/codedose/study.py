@@ -135,12 +135,26 @@ class Prompt(Strict):
     system: str | None = Field(description="a system message before every conversation, or null")
 
 
+class Lora(Strict):
+    """Low-rank adapters on a frozen backbone."""
+
+    rank: Annotated[int, Field(ge=1, le=4096)]
+    alpha: Positive = Field(description="what an adapter adds is scaled by alpha / rank")
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: Literal["all_linear", "attention"] | tuple[Name, ...] | dict[Name, tuple[Name, ...]] = Field(
+        description="the linear layers that are adapted: all of the blocks, those of their attention, names such as "
+        "[q_proj, v_proj], or such names for each family"
+    )
+
+
 class Tune(Strict):
     """The optimisation, equal for all arms."""
 
-    method: Literal["full"]
+    method: Literal["full", "lora"]
+    lora: Lora | None = Field(description="the adapters where method is lora, else null")
     seeds: Repeats = Field(description="training runs of each backbone, arm and draw")
-    epochs: Count
+    epochs: Count | None = Field(description="how often every example is seen; null where steps says how long")
+    steps: Count | None = Field(description="optimiser steps, where epochs is null")
     step_size: Count = Field(description="what an optimiser step takes in, in the unit of mix.match_on")
     max_length: Count = Field(description="tokens; longer conversations are cut at a turn boundary")
     optimiser: Literal["adamw"]
@@ -151,9 +165,18 @@ class Tune(Strict):
     betas: tuple[Unit, Unit]
     clip: Positive = Field(description="largest gradient norm")
     loss: Literal["token_mean", "example_mean"] = Field(description="what the loss of a step is the mean of")
-    precision: Literal["bfloat16_mixed", "float32"] = Field(
-        description="bfloat16_mixed: bfloat16 compute, float32 weights and optimiser states"
+    precision: Literal["bfloat16_mixed", "float32", "bfloat16_pure"] = Field(
+        description="bfloat16_mixed: bfloat16 compute, float32 weights and optimiser states; bfloat16_pure: bfloat16 "
+        "throughout, which rounds small updates away"
     )
+
+    @model_validator(mode="after")
+    def says_how_and_how_long(self) -> "Tune":
+        if (self.method == "lora") != (self.lora is not None):
+            raise ValueError("lora must describe the adapters where method is lora, and be null elsewhere")
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("epochs: give either epochs or steps, and null for the other")
+        return self
 
 
 class Backbone(Strict):
@@ -310,6 +333,7 @@ class Study(Strict):
                 raise ValueError(f"analyse.primary: {name!r} is not an arm; the arms are {', '.join(arms)}")
         if self.analyse.primary.arm == self.analyse.primary.against:
             raise ValueError("analyse.primary: an arm cannot be compared with itself")
+        self.tells_every_family_its_targets()
         if self.mix.math >= self.mix.budget:
             raise ValueError("mix.math must leave room for coding and other examples: less than mix.budget")
         if self.mix.budget % self.tune.step_size:
@@ -324,6 +348,12 @@ class Study(Strict):
         if self.mix.design == "additive" and (highest := max(arm.share for arm in self.mix.arms)) == 1:
             raise ValueError(f"mix.arms: with coding on top no arm can have the share {highest:g}")
         return self
+
+    def tells_every_family_its_targets(self) -> None:
+        """Raises ValueError where tune.lora.targets are told by family and one is left out."""
+        told = self.tune.lora.targets if self.tune.lora else None
+        if isinstance(told, dict) and (left := sorted({b.family for b in self.backbones} - set(told))):
+            raise ValueError(f"tune.lora.targets: names no modules for the family {left[0]!r}; add it there")
 
     @property
     def foreign(self) -> dict[str, float | None]:

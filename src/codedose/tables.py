@@ -157,6 +157,7 @@ TRAINING = Table(
         "tokens": pl.Int64,
         "loss_tokens": pl.Int64,
         "seconds": pl.Float64,
+        "memory": pl.Int64,  # bytes at most held so far: of the GPU, or of the whole process
     },
 )
 

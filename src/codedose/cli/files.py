@@ -165,7 +165,7 @@ def tune(
             progress=say_progress,
             cell=f"{backbone}/{arm}/d{draw}/s{seed}",
             seed=seed,
-            how=planner.how,
+            how=planner.how(chosen),
             prompt=planner.prompt,
             backbone=planner.loadable(chosen),
         )

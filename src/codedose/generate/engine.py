@@ -22,11 +22,15 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model as its engine holds it, its tokenizer, and the most tokens that its context holds (None: no bound)."""
+    """A model as its engine holds it, its tokenizer, and the most tokens that its context holds (None: no bound).
+
+    `adapter` is what an engine that does not merge adapters is to put on the model.
+    """
 
     model: Any
     tokenizer: Any
     context: int | None
+    adapter: Any = None
 
 
 class Generate(Protocol):
@@ -45,7 +49,7 @@ class Generate(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    load: Callable[[Path, str], Loaded]
+    load: Callable[[Path, str, Path | None], Loaded]  # a folder, the dtype, and an adapter to put on it
     generate: Generate
 
 

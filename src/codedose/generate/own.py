@@ -11,26 +11,37 @@ from typing import Any
 
 import numpy as np
 
-from codedose.backbone import load_model, load_tokenizer
+from codedose.backbone import load_model, load_tokenizer, placed
 from codedose.errors import MachineError
 from codedose.generate.engine import Loaded, Sampling
 from codedose.generate.row import Row, Rules, Written, ends_answer
+from codedose.joined import adapter_settings, merge, tokenizer_of
 
 READ_AT_ONCE = 4096  # tokens of prompts in one forward pass, padding included
 
 
-def load(folder: Path, dtype: str) -> Loaded:
-    """The model and tokenizer of a folder. MachineError for layers that are no attention over all that was read."""
+def load(folder: Path, dtype: str, adapter: Path | None = None) -> Loaded:
+    """The model and tokenizer of a folder, an adapter merged into it in float32 first.
+
+    MachineError for layers that are no attention over all that was read.
+    """
     from codedose.generate.shelf import FULL, SLIDING, kinds_of_layers
 
-    model = load_model(folder, dtype)
+    model = with_adapter(folder, adapter, dtype) if adapter else load_model(folder, dtype)
     if strange := set(kinds_of_layers(model.config.get_text_config())) - {FULL, SLIDING}:
         raise MachineError(
             f"{folder} has layers of the kind {sorted(strange)[0]}, which the engine transformers cannot ask; "
             "say generate.engine: vllm"
         )
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return Loaded(model, load_tokenizer(folder), context)
+    return Loaded(model, load_tokenizer(tokenizer_of(folder, adapter)), context)
+
+
+def with_adapter(folder: Path, adapter: Path, dtype: str) -> Any:
+    """The backbone with an adapter merged into its weights, on the fastest device."""
+    import torch
+
+    return placed(merge(adapter, folder, adapter_settings(adapter)).to(getattr(torch, dtype)))
 
 
 def generate(

@@ -11,16 +11,44 @@ from typing import Any
 from codedose.backbone import load_tokenizer
 from codedose.generate.engine import Loaded, Sampling
 from codedose.generate.row import Row, Rules, Written, ends_answer
+from codedose.joined import adapter_settings, adapter_shapes, merged, parts_of, tokenizer_of
+
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # for which vLLM has kernels
 
 
-def load(folder: Path, dtype: str) -> Loaded:
-    """The model of a folder behind vLLM, without remote code, and its tokenizer."""
+def load(folder: Path, dtype: str, adapter: Path | None = None) -> Loaded:
+    """The model of a folder behind vLLM, without remote code, and its tokenizer.
+
+    An adapter stays apart from the weights where vLLM can put it on them; else both are merged in the cache.
+    """
     from vllm import LLM
 
-    model = LLM(
-        model=str(folder), dtype=dtype, enable_prefix_caching=True, skip_tokenizer_init=True, trust_remote_code=False
-    )
-    return Loaded(model, load_tokenizer(folder), model.llm_engine.model_config.max_model_len)
+    told: dict[str, Any] = {"enable_prefix_caching": True, "skip_tokenizer_init": True, "trust_remote_code": False}
+    tokenizer = load_tokenizer(tokenizer_of(folder, adapter))
+    rank = rank_apart(adapter) if adapter else None
+    if adapter and rank is None:
+        folder = merged(adapter, folder, adapter_settings(adapter))
+    if rank:
+        told |= {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1}
+    model = LLM(model=str(folder), dtype=dtype, **told)
+    return Loaded(model, tokenizer, model.llm_engine.model_config.max_model_len, request(adapter) if rank else None)
+
+
+def rank_apart(adapter: Path) -> int | None:
+    """The rank for which vLLM is to make room; None for an adapter that it cannot put on a model without merging."""
+    said = adapter_settings(adapter)
+    parts = {parts_of(name)[1] for name in adapter_shapes(adapter)}
+    rank = max([int(said.get("r", 0)), *(said.get("rank_pattern") or {}).values()])
+    plain = parts <= {"lora_A", "lora_B"} and not said.get("use_dora") and said.get("bias", "none") == "none"
+    heads = {"lm_head", "embed_tokens"} & {parts_of(name)[0].rpartition(".")[2] for name in adapter_shapes(adapter)}
+    return next((known for known in RANKS if known >= rank), None) if plain and not heads else None
+
+
+def request(adapter: Path | None) -> Any:
+    """An adapter as vLLM is asked to use it."""
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, str(adapter))
 
 
 def generate(
@@ -68,7 +96,8 @@ def ask(
         )
         for place in range(len(prompts))
     ]
-    outputs = loaded.model.generate(asked, settings, use_tqdm=False)
+    put_on = {} if loaded.adapter is None else {"lora_request": loaded.adapter}
+    outputs = loaded.model.generate(asked, settings, use_tqdm=False, **put_on)
     return [list(output.outputs[0].token_ids) for output in outputs]
 
 

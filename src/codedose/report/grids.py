@@ -301,6 +301,10 @@ def training_grid(training: pl.DataFrame, cells: pl.DataFrame) -> Grid:
         loss_tokens=pl.col("loss_tokens").sum(),
         first=pl.col("loss").head(tenth).mean(),
         last=pl.col("loss").tail(tenth).mean(),
+        rate=pl.col("learning_rate").max(),
+        norm=pl.col("grad_norm").median(),
+        memory=pl.col("memory").max() / 1e6,
+        speed=pl.col("tokens").sum() / pl.col("seconds").sum(),
         seconds=pl.col("seconds").sum(),
     )  # fmt: skip
     named = told.join(cells, on="cell", how="left").sort("backbone", "arm", "draw", "seed", "cell", nulls_last=True)
@@ -308,11 +312,13 @@ def training_grid(training: pl.DataFrame, cells: pl.DataFrame) -> Grid:
         [
             *words(row["backbone"] or row["cell"], row["arm"], row["draw"], row["seed"]),
             *figures(f"{row['steps']:,}", f"{row['tokens']:,}", f"{row['loss_tokens']:,}"),
-            *figures(number(row["first"], 3), number(row["last"], 3), number(row["seconds"])),
+            *figures(number(row["first"], 3), number(row["last"], 3), f"{row['rate']:.1e}", number(row["norm"], 2)),
+            *figures(number(row["speed"]), number(row["memory"]), number(row["seconds"])),
         ]
         for row in named.iter_rows(named=True)
     ]
-    head = ["backbone", "arm", "draw", "seed", "steps", "tokens", "loss-bearing", "first loss", "last loss", "seconds"]
+    seen = ["backbone", "arm", "draw", "seed", "steps", "tokens", "loss-bearing", "first loss", "last loss"]
+    head = [*seen, "highest learning rate", "median gradient norm", "tokens a second", "peak MB", "seconds"]
     return Grid("Training runs; loss in nats per loss-bearing token, first and last tenth of the steps", head, rows)
 
 

@@ -1,0 +1,170 @@
+"""Draws and a backbone -> a checkpoint, with the same optimisation for every arm.
+
+Which slots a step takes in, how many steps there are and how fast they learn follow from the study and the seed, never
+from the arm (order.py). How a step is laid out in memory changes nothing but speed (layout.py): its loss is normalised
+over the whole step. What is trained is the model itself, or adapters in it (lora.py).
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from codedose.errors import MachineError
+from codedose.keys import seed_for
+from codedose.prompt import Encoded
+from codedose.study import Tune
+from codedose.tune import state
+from codedose.tune.attend import within_documents
+from codedose.tune.layout import laid_out, micro_batches, weights_of
+from codedose.tune.loss import packs, weighted_loss
+from codedose.tune.memory import peak, runs_out, shrink
+from codedose.tune.order import planned, schedule
+from codedose.tune.state import Reached
+
+__all__ = ["gradients", "refuse_short_context", "train"]
+
+MICRO_TOKENS = 4096  # of a micro-batch; layout only
+KEPT_EVERY = 300.0  # seconds between two states kept on the way
+
+Progress = Callable[[int, int, str], None]
+
+
+def train(
+    model: Any,
+    examples: Sequence[Encoded],
+    how: Tune,
+    *,
+    seed: int,
+    progress: Progress,
+    taken_in: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    packed: bool | None = None,
+    micro_tokens: int = MICRO_TOKENS,
+    kept: Path | None = None,
+    kept_every: float = KEPT_EVERY,
+) -> list[dict[str, Any]]:
+    """Tune what in `model` is trainable, in place; one row per optimiser step (tables.TRAINING without its cell).
+
+    `examples` stand in the order of their slots, `names` are what errors call them; `taken_in` is that of
+    order.planned. `packed` is found out where it is None. `kept` is a folder in which a state is kept every so many
+    seconds, and from which a killed run of the same work goes on. Raises MachineError for a loss that is not a
+    number, naming the step and its examples, and when not even one example fits into memory; DataError when examples
+    do not fill the steps.
+    """
+    steps = planned(len(examples), how, seed=seed, taken_in=taken_in)
+    model.eval()
+    packed = packs(model, list(examples), how) if packed is None else packed
+    trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
+    optimiser = adamw(trained, how)
+    reached = (state.take_up(kept, trained, optimiser) if kept else None) or Reached(micro_tokens=micro_tokens)
+    model.train()
+    with within_documents(model, packed=packed):
+        last = time.monotonic()
+        for number, slots in enumerate(steps[len(reached.rows) :], len(reached.rows) + 1):
+            torch_seed(seed_for("dropout", seed, number))
+            rate = how.learning_rate * schedule(number, len(steps), how)
+            batch = [examples[slot] for slot in slots]
+            row = take_step(model, batch, how, optimiser, trained, rate=rate, packed=packed, reached=reached)
+            if not math.isfinite(row["loss"]):
+                raise MachineError(not_a_number(number, row["loss"], [names[s] if names else str(s) for s in slots]))
+            reached.rows.append({"step": number, **row})
+            progress(number, len(steps), f"loss {row['loss']:.3f}")
+            if kept and time.monotonic() - last >= kept_every:
+                state.keep(kept, reached, trained, optimiser)
+                last = time.monotonic()
+    model.eval()
+    return reached.rows
+
+
+def torch_seed(seed: int) -> None:
+    """Dropout of a step is decided by its name, so that a run that goes on draws what it would have drawn."""
+    import torch
+
+    torch.manual_seed(seed)
+
+
+def not_a_number(step: int, loss: float, names: Sequence[str]) -> str:
+    return (
+        f"the loss of step {step} is {loss}, not a number; its batch held the examples {', '.join(names)}: "
+        "look at them, lower tune.learning_rate, or choose the precision float32"
+    )
+
+
+def take_step(
+    model: Any,
+    batch: Sequence[Encoded],
+    how: Tune,
+    optimiser: Any,
+    trained: Mapping[str, Any],
+    *,
+    rate: float,
+    packed: bool,
+    reached: Reached,
+) -> dict[str, Any]:
+    """One optimiser step; its row of the log. Weights stay as they are where the loss is not a number."""
+    import torch
+
+    began = time.monotonic()
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    loss = gradients_within_memory(model, batch, how, packed=packed, reached=reached)
+    norm = float(torch.nn.utils.clip_grad_norm_(list(trained.values()), how.clip))
+    if math.isfinite(loss):
+        optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return {
+        "loss": loss,
+        "learning_rate": rate,
+        "grad_norm": norm,
+        "tokens": sum(len(example.tokens) for example in batch),
+        "loss_tokens": sum(example.loss_tokens for example in batch),
+        "seconds": time.monotonic() - began,
+        "memory": peak(),
+    }
+
+
+def gradients_within_memory(
+    model: Any, batch: Sequence[Encoded], how: Tune, *, packed: bool, reached: Reached
+) -> float:
+    """`gradients`, with micro-batches half as large where memory does not suffice. The step stays the same."""
+    while True:
+        try:
+            return gradients(model, batch, how, packed=packed, most=reached.micro_tokens)
+        except Exception as problem:
+            if not runs_out(problem):
+                raise
+            model.zero_grad(set_to_none=True)
+            reached.micro_tokens = shrink(model, batch, reached.micro_tokens, problem)
+
+
+def gradients(model: Any, batch: Sequence[Encoded], how: Tune, *, packed: bool, most: int = MICRO_TOKENS) -> float:
+    """Add the gradients of one step's loss; returns the loss, in nats per loss-bearing token (study.Tune.loss)."""
+    weights = weights_of(batch, how.loss)
+    device, total = next(model.parameters()).device, 0.0
+    for members in micro_batches([len(example.tokens) for example in batch], most, packed=packed):
+        some = laid_out([batch[m] for m in members], [weights[m] for m in members], packed=packed, device=device)
+        loss = weighted_loss(model, some, how.precision)
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def adamw(trained: Mapping[str, Any], how: Tune) -> Any:
+    """AdamW (Loshchilov & Hutter, 2019, arXiv 1711.05101). Vectors (norms, biases) do not decay, as is usual."""
+    import torch
+
+    matrices = [weights for weights in trained.values() if weights.ndim >= 2]
+    vectors = [weights for weights in trained.values() if weights.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": how.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=how.learning_rate, betas=how.betas, fused=True)
+
+
+def refuse_short_context(model: Any, max_length: int) -> None:
+    """MachineError when examples may be longer than the positions the backbone knows."""
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context and max_length > context:
+        raise MachineError(
+            f"tune.max_length is {max_length}, but the backbone's context holds {context} tokens; lower it"
+        )
