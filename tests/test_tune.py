@@ -175,10 +175,13 @@ def test_two_runs_are_equal_to_the_last_bit(folder):
 
 
 def test_training_is_adamw_written_out_by_hand(folders):
-    """AdamW (Loshchilov & Hutter 2019) with clipped gradients; vectors do not decay."""
+    """AdamW (Loshchilov & Hutter 2019) with clipped gradients; vectors do not decay.
+
+    In float64, since Adam makes a step of any sign of a gradient that is all rounding.
+    """
     how = settings(weight_decay=0.1, clip=0.5, schedule="linear", warmup=0.25, betas=(0.8, 0.95), learning_rate=5e-3)
     examples = some_examples(16)
-    model, plain = (load_model(folders["Qwen-1.5"], "float32") for _ in range(2))
+    model, plain = (load_model(folders["Qwen-1.5"], "float64") for _ in range(2))
     rows = train(model, examples, how, seed=3, progress=silent)
     first = {name: torch.zeros_like(p) for name, p in plain.named_parameters()}
     second = {name: torch.zeros_like(p) for name, p in plain.named_parameters()}
@@ -200,10 +203,9 @@ def test_training_is_adamw_written_out_by_hand(folders):
                 step = first[name] / (1 - 0.8**number)
                 p -= rate * step / ((second[name] / (1 - 0.95**number)).sqrt() + 1e-8)
     wanted = plain.state_dict()
-    moved = load_model(folders["Qwen-1.5"], "float32").state_dict()
+    moved = load_model(folders["Qwen-1.5"], "float64").state_dict()
     for name, weights in model.state_dict().items():
-        # Where a gradient is all rounding (a key's bias), Adam makes a step of any sign of it.
-        if "k_proj.bias" not in name:
+        if "k_proj.bias" not in name:  # softmax takes no notice of it: its gradient is rounding even so
             torch.testing.assert_close(weights, wanted[name], rtol=1e-3, atol=1e-4)
             assert not torch.equal(weights, moved[name])
 

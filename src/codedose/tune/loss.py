@@ -49,15 +49,16 @@ def head_loss() -> Any:
     class HeadLoss(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, hidden: Any, weight: Any, targets: Any, scale: Any, precision: str) -> Any:
-            kind = torch.float32 if precision == "float32" else torch.bfloat16
+            kind = weight.dtype if precision == "float32" else torch.bfloat16
+            exact = torch.promote_types(kind, torch.float32)
             words = weight.detach().to(kind)
             of_hidden = torch.empty_like(hidden)
             of_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-            total = hidden.new_zeros((), dtype=torch.float32)
+            total = hidden.new_zeros((), dtype=exact)
             for start in range(0, len(hidden), HEAD_ROWS):
                 part = slice(start, start + HEAD_ROWS)
                 states = hidden[part].to(kind)
-                logits = (states @ words.T).float()
+                logits = (states @ words.T).to(exact)
                 whole = logits.logsumexp(-1)
                 total += ((whole - logits.gather(1, targets[part, None])[:, 0]) * scale[part]).sum()
                 # d loss / d logits: what the model expects, less one for what came.
