@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
+import yaml
+from conftest import SMALL, changed
 from peft import PeftModel
 from test_tune import LAYOUTS, SETTINGS, silent, some_examples
 from tiny import FAMILIES, Family, write_backbone
@@ -14,7 +17,9 @@ from codedose.backbone import load_model
 from codedose.errors import MachineError
 from codedose.generate import own, served
 from codedose.joined import keep_base, located, resolve
-from codedose.study import Lora, Tune
+from codedose.plan import Planner, settled
+from codedose.runner.schedule import Slots, Teller, inline, run
+from codedose.study import Lora, Tune, load
 from codedose.tune import train
 from codedose.tune.lora import adapted, keep_adapter, targets
 
@@ -159,3 +164,26 @@ def test_vllm_takes_an_adapter_apart_where_it_can(folders, tmp_path):
     said = json.loads((tmp_path / "wide" / "adapter_config.json").read_text())
     (tmp_path / "wide" / "adapter_config.json").write_text(json.dumps({**said, "use_dora": True}))
     assert served.rank_apart(tmp_path / "wide") is None
+
+
+def test_a_study_of_adapters_goes_the_whole_line(tmp_path):
+    """Targets are told by family; every tuned cell leaves an adapter that peft reads, and a report is made."""
+    write_backbone(tmp_path / "tiny", FAMILIES[1], layers=2, hidden=32)
+    lora = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": {"Llama": ["q_proj"]}}
+    changes = {"tune.method": "lora", "tune.lora": lora, "tune.max_length": 320, "tune.epochs": None, "tune.steps": 3}
+    said = changed(SMALL, {**changes, "keep_checkpoints": True, "prompt.template": "vicuna"})
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(said))
+    planner, store = Planner(load(tmp_path / "study.yaml"), tmp_path), tmp_path / "store"
+    for _ in range(2):  # the search for leaks, then all
+        planner = settled(planner, store)
+        steps = planner.search if planner.is_pending else planner.steps
+        outcome = run(store, steps, slots=Slots(1), submit=inline, tell=Teller())
+        assert [failure.reason for failure in outcome.failed] == []
+    tuned = [store / step.folder for step in planner.steps if step.kind == "tune"]
+    assert len(tuned) == 4
+    for folder in tuned:
+        plain = load_model(tmp_path / "tiny", "float32")
+        adapted_again = PeftModel.from_pretrained(plain, str(folder / "checkpoint"))
+        assert adapted_again.peft_config["default"].target_modules == {"q_proj"}
+        assert pl.read_parquet(folder / "training.parquet").height == 3
+    assert list(store.glob("report/*/report.html"))
