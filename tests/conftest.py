@@ -62,6 +62,8 @@ SMALL: dict[str, Any] = {
         "steps": None,
         "step_size": 4,
         "max_length": 64,
+        "over_long": "cut",
+        "shrinkage": 1.0,
         "optimiser": "adamw",
         "learning_rate": 1e-3,
         "schedule": "constant",

@@ -117,6 +117,7 @@ def test_every_step_is_done_and_none_runs_again(line: Line):
         "label": 1,
         "mix": len(ARMS) * DRAWS,
         "balance": 1,
+        "lengths": len(FAMILIES),
         "items": len(TASKS),
         "tune": TUNED,
         "generate": CELLS * len(TASKS),

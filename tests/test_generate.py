@@ -205,6 +205,8 @@ def taught(request: pytest.FixtureRequest, folders: dict[str, Path]) -> tuple[Lo
         steps=None,
         step_size=len(ASKED),
         max_length=300,
+        over_long="cut",
+        shrinkage=1.0,
         optimiser="adamw",
         learning_rate=1e-2,
         schedule="linear",

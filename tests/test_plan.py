@@ -79,6 +79,7 @@ def test_the_reference_study_counts_as_the_design_says():
         "label": 1,
         "mix": 3 * 3,
         "balance": 1,
+        "lengths": 6,
         "items": 12,
         "tune": 6 * 3 * 3,
         "generate": (6 * 3 * 3 + 6) * 12,
@@ -123,8 +124,8 @@ def test_a_task_a_backbone_or_an_arm_more_leaves_what_is_done_as_it_is(keys):
     more = {"backbones": [{**backbones[0], "name": "a"}, *backbones]}
     assert differing(before, keys(more)) == {"analyse", "report"}
     arm = {"mix.arms": [{"name": "Half-half", "share": 0.5, "repeat": None, "control": None}, *arms]}
-    assert differing(before, keys(arm)) == {"balance", "analyse", "report"}
-    assert differing(before, keys({"mix.draws": 3})) == {"balance", "analyse", "report"}
+    assert differing(before, keys(arm)) == {"balance", "lengths", "analyse", "report"}
+    assert differing(before, keys({"mix.draws": 3})) == {"balance", "lengths", "analyse", "report"}
     assert differing(before, keys({"tune.seeds": 2})) == {"analyse", "report"}
 
 
@@ -132,16 +133,17 @@ def test_a_task_a_backbone_or_an_arm_more_leaves_what_is_done_as_it_is(keys):
     ("changes", "kinds"),
     [
         ({"tune.learning_rate": 2e-3}, {"tune", "generate", "score", "analyse", "report"}),
-        ({"prompt.system": "Be brief."}, {"tune", "generate", "score", "analyse", "report"}),
+        ({"prompt.system": "Be brief."}, {"lengths", "tune", "generate", "score", "analyse", "report"}),
+        ({"tune.shrinkage": 0.1}, {"lengths", "report"}),
         ({"generate.batch_tokens": 500}, {"generate", "score", "analyse", "report"}),
         ({"tasks.0.max_new_tokens": 5}, {"generate", "score", "analyse", "report"}),
         ({"tasks.0.count": 3}, {"items", "leaks", "balance", "generate", "score", "analyse", "report"}),
-        ({"mix.budget": 12}, {"mix", "balance", "tune", "generate", "score", "analyse", "report"}),
+        ({"mix.budget": 12}, {"mix", "balance", "lengths", "tune", "generate", "score", "analyse", "report"}),
         ({"analyse.margin": 1.0}, {"analyse", "report"}),
         ({"question": "Does it?"}, {"report"}),
         (
             {"pool.clean.longest": 9},
-            {"pool", "leaks", "label", "mix", "balance", "tune", "generate", "score", "analyse", "report"},
+            {"pool", "leaks", "label", "mix", "balance", "lengths", "tune", "generate", "score", "analyse", "report"},
         ),
     ],
     ids=str,
@@ -155,6 +157,20 @@ def test_what_decides_only_speed_or_space_changes_no_key(keys):
     assert keys(cores=16) == before
     assert keys(cores=2, gpus=8) == before
     assert keys({"keep_checkpoints": True}) == before
+
+
+def test_drawing_again_makes_other_arms_of_the_same_training(planned):
+    usual = {"mix.tokenizer": "tiny"}
+    one, other = planned(usual), planned({**usual, "tune.over_long": "redraw"})
+    assert all(a.key != b.key for a, b in zip(one.draws.values(), other.draws.values(), strict=True))
+    settings = [[step.settings for step in each.steps if step.kind == "tune"] for each in (one, other)]
+    assert settings[0] == settings[1]
+
+
+def test_nothing_is_trained_before_the_lengths_of_its_backbone_are_known(planned):
+    for step in planned().steps:
+        if step.kind == "tune":
+            assert [each.kind for each in step.after] == ["lengths"]
 
 
 def test_kept_checkpoints_do_not_perish(planned):

@@ -32,6 +32,7 @@ from codedose.tables import (
     EFFECTS,
     ITEMS,
     LEAKS,
+    LENGTHS,
     READINGS,
     REPAIRS,
     SCORES,
@@ -201,6 +202,12 @@ def planted_balance() -> pl.DataFrame:
     )  # fmt: skip
 
 
+def planted_lengths() -> pl.DataFrame:
+    counts = {"examples": 48, "cut": 5, "tokens": 9000, "tokens_cut": 450, "loss_tokens": 6000, "loss_tokens_cut": 600}
+    places = itertools.product((HOSTILE[0], HOSTILE[3]), (*ARMS, HOSTILE[1]), range(DRAWS))
+    return LENGTHS.frame([{"backbone": b, "arm": arm, "draw": draw, **counts} for b, arm, draw in places])
+
+
 def planted_training() -> pl.DataFrame:
     return TRAINING.frame(
         [
@@ -221,6 +228,7 @@ def planted_tables() -> dict[str, pl.DataFrame]:
         "accuracies": planted_accuracies(),
         "effects": planted_effects(),
         "balance": planted_balance(),
+        "lengths": planted_lengths(),
         "scores": scores,
         "items": planted_items(),
         "completions": completions,

@@ -183,6 +183,30 @@ def test_a_change_far_above_changes_every_key_below():
     assert all(one.key != other.key for one, other in zip(chain(1), chain(2), strict=True))
 
 
+def test_a_step_comes_after_one_of_which_it_reads_nothing(root):
+    check = toy("check")
+    later = toy("later", after=(check,))
+    assert later.key == toy("later").key
+    assert [step.label for step in go(root, check, later).performed] == ["check", "later"]
+    assert read_record(root, later)["needs"] == []
+
+
+def test_a_step_does_not_start_after_one_that_failed(root):
+    def refuse(inputs, out, *, progress) -> None:
+        raise DataError("unequal")
+
+    check = toy("check", do=refuse)
+    outcome = go(root, check, toy("later", after=(check,)))
+    assert [failure.reason for failure in outcome.failed] == ["unequal"]
+    assert [step.label for step in outcome.blocked] == ["later"]
+
+
+def test_what_is_done_asks_for_nothing_that_comes_before_it(root):
+    later = toy("later", after=(toy("check"),))
+    go(root, toy("later"))
+    assert to_run(root, [*later.after, later]) == []
+
+
 @pytest.mark.parametrize("label", ["../../etc", "/abs", "", "a\0b", "x" * 400, "中文", ".."])
 def test_a_folder_stays_inside_the_store(root, label):
     folder = (root / toy(label).folder).resolve()

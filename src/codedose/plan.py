@@ -1,7 +1,7 @@
 """Study -> steps: the only file that knows the order of the story.
 
 pool -> label -> mix (arm x draw) -> balance
-  leaks -> exclude ---^
+  leaks -> exclude ---^            -> lengths (backbone): before anything is trained
 mix -> tune (backbone x arm x draw x seed) -> generate (x task) -> score -> analyse -> report
                                   items (task) ---^
 
@@ -47,13 +47,15 @@ VERSIONS = {
     "exclude": 1,
     "mix": 2,
     "balance": 2,
+    "lengths": 1,
     "tune": 2,
     "generate": 2,
     "score": 3,
     "analyse": 1,
-    "report": 2,
+    "report": 3,
 }
 
+AMONG_ARMS = {"seeds", "over_long", "shrinkage"}  # of study.Tune: how many trainings, and on which draws
 ELSEWHERE = "/elsewhere"  # ends the name of a cell that was trained elsewhere
 SMALL = 0.3  # billions of parameters: below, one core a process uses a CPU better than many cores one process
 
@@ -142,7 +144,8 @@ class Planner:
     @cached_property
     def steps(self) -> list[Step]:
         """All steps, each after those it needs; the last is the report."""
-        told: list[Step] = [*self.search, self.exclude, self.label, *self.draws.values(), self.balance]
+        before = [*self.search, self.exclude, self.label, *self.draws.values(), self.balance, *self.lengths.values()]
+        told: list[Step] = before
         tunes: list[Step] = []
         asked: list[Step] = []
         scored: list[Step] = []
@@ -236,7 +239,8 @@ class Planner:
     def mix(self, arm: Arm, draw: int) -> Step:
         how = self.study.mix.model_dump(mode="json", exclude={"arms", "draws", "tokenizer"})
         counter = next((b for b in self.study.backbones if b.name == self.study.mix.tokenizer), None)
-        counted = {"max_length": self.study.tune.max_length, "prompt": self.prompt} if counter else None
+        tune = self.study.tune
+        counted = {"max_length": tune.max_length, "over_long": tune.over_long, "prompt": self.prompt}
         return Step(
             "mix",
             f"{arm.name}-d{draw}",
@@ -245,9 +249,9 @@ class Planner:
             {
                 "arm": arm.model_dump(mode="json"),
                 "how": how,
-                "step_size": self.study.tune.step_size,
+                "step_size": tune.step_size,
                 "draw": draw,
-                "counted": counted,
+                "counted": counted if counter else None,
             },
             (self.pool, self.exclude, self.label),
             identity={"tokenizer": self.identities[counter.name] if counter else None},
@@ -275,6 +279,30 @@ class Planner:
             needs,
             identity={"audit": self.digest(audit) if audit else None},
             given={"audit": self.local(audit) if audit else None},
+        )
+
+    @cached_property
+    def lengths(self) -> dict[str, Step]:
+        """One step a backbone that is tuned here: what its tokenizer makes of the arms, before anything is trained."""
+        tuned = [cell for cell in cells(self.study) if cell.is_tuned_here and cell.name not in self.without]
+        return {cell.backbone.name: self.lengths_of(cell.backbone) for cell in tuned}
+
+    def lengths_of(self, backbone: Backbone) -> Step:
+        tune = self.study.tune
+        return Step(
+            "lengths",
+            backbone.name,
+            stages.lengths_step,
+            VERSIONS["lengths"],
+            {
+                "backbone": backbone.name,
+                "max_length": tune.max_length,
+                "shrinkage": tune.shrinkage,
+                "prompt": self.prompt,
+            },
+            tuple(self.draws.values()),
+            identity={"tokenizer": self.identities[backbone.name]},
+            given={"tokenizer": self.loadable(backbone)},
         )
 
     @cached_property
@@ -352,8 +380,8 @@ class Planner:
         return {"template": self.study.prompt.template, "system": self.study.prompt.system}
 
     def how(self, backbone: Backbone) -> dict[str, Any]:
-        """How a backbone is trained; how many seeds there are decides nothing about one of them."""
-        how = self.study.tune.model_dump(exclude={"seeds"})
+        """How a backbone is trained, without what decides nothing about a single training."""
+        how = self.study.tune.model_dump(exclude=AMONG_ARMS)
         if self.study.tune.lora and isinstance(told := self.study.tune.lora.targets, dict):
             how["lora"]["targets"] = told[backbone.family]
         return how
@@ -367,6 +395,7 @@ class Planner:
             VERSIONS["tune"],
             {"cell": cell.name, "seed": cell.seed, "how": self.how(backbone), "prompt": self.prompt},
             (self.drawn(cell),),
+            after=(self.lengths[backbone.name],),
             identity={"backbone": self.identities[backbone.name]},
             given={"backbone": self.loadable(backbone)},
             perishable=None if self.study.keep_checkpoints else stages.CHECKPOINT,
@@ -435,7 +464,7 @@ class Planner:
     def report(self, analyse: Step, shown: list[Step]) -> Step:
         told = self.whole.model_dump(mode="json", exclude={"keep_checkpoints"})
         settings = {"study": told, "missing": sorted(self.without)}
-        needs = (analyse, self.balance, self.pool, self.leaks, *self.items.values(), *shown)
+        needs = (analyse, self.balance, self.pool, self.leaks, *self.lengths.values(), *self.items.values(), *shown)
         return Step("report", self.study.name, stages.report_step, VERSIONS["report"], settings, needs, weight=3)
 
     @cached_property

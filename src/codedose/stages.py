@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from codedose import tables
-from codedose.errors import CodedoseError
+from codedose.errors import CodedoseError, DataError
 from codedose.runner.step import Progress
 from codedose.runner.store import RECORD, versions
 from codedose.tables import Table
@@ -32,6 +32,7 @@ REPORTED = (
     tables.ACCURACIES,
     tables.EFFECTS,
     tables.BALANCE,
+    tables.LENGTHS,
     tables.SCORES,
     tables.ITEMS,
     tables.COMPLETIONS,
@@ -151,7 +152,7 @@ def mix_step(
         arms=[Arm.model_validate_json(json.dumps(arm))],
         step_size=step_size,
         draw=draw,
-        count=counter(tokenizer, **counted["prompt"], max_length=counted["max_length"])
+        count=counter(tokenizer, **counted["prompt"], max_length=counted["max_length"], over_long=counted["over_long"])
         if counted and tokenizer
         else None,
         **how,
@@ -162,18 +163,47 @@ def mix_step(
     (out / NOTES).write_text(json.dumps(drawn.notes, indent=2) + "\n")
 
 
-def counter(tokenizer: Mapping[str, Any], **how: Any) -> Callable[[Any], tuple[int, int]]:
-    """What counts the tokens of a conversation as it is trained on, and those that bear loss."""
+def counter(
+    tokenizer: Mapping[str, Any], *, max_length: int, over_long: str, **prompt: Any
+) -> Callable[[Any], tuple[int, int]]:
+    """What counts the tokens of a conversation as it is trained on, and those that bear loss.
+
+    It raises DataError for one that cannot be trained on: where `over_long` is redraw, also for one that is cut.
+    """
     from codedose.backbone import load_tokenizer, resolve
     from codedose.prompt import encode
 
     loaded = load_tokenizer(resolve(**tokenizer))
 
     def count(messages: Any) -> tuple[int, int]:
-        encoded = encode(messages, loaded, **how)
+        encoded = encode(messages, loaded, max_length=max_length, **prompt)
+        if encoded.cut and over_long == "redraw":
+            raise DataError(f"it is longer than max_length ({max_length} tokens)")
         return len(encoded.tokens), encoded.loss_tokens
 
     return count
+
+
+def lengths_step(
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    backbone: str,
+    max_length: int,
+    shrinkage: float,
+    prompt: Mapping[str, Any],
+    tokenizer: Mapping[str, Any],
+) -> None:
+    """`inputs` are the draws. Fails where the longest length takes more from one arm than from another."""
+    from codedose.backbone import load_tokenizer, resolve
+    from codedose.balance.lengths import lengths, refuse_unequal
+    from codedose.prompt import encode
+
+    encoding = partial(encode, tokenizer=load_tokenizer(resolve(**tokenizer)), **prompt)
+    found = lengths(take(inputs, tables.DRAWS), encoding, backbone=backbone, max_length=max_length)
+    refuse_unequal(found, most=shrinkage, max_length=max_length)
+    save(out, tables.LENGTHS, found)
 
 
 def balance_step(
@@ -270,7 +300,7 @@ def tune_step(
     from codedose.tune import refuse_short_context, train
     from codedose.tune.lora import adapted, keep_adapter
 
-    settings = Tune.model_validate_json(json.dumps({"seeds": 1, **how}))
+    settings = Tune.model_validate_json(json.dumps({"seeds": 1, "over_long": "cut", "shrinkage": 1, **how}))
     folder = resolve(**backbone)
     tokenizer = load_tokenizer(folder)
     draws = take(inputs, tables.DRAWS).sort("slot")

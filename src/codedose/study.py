@@ -156,7 +156,15 @@ class Tune(Strict):
     epochs: Count | None = Field(description="how often every example is seen; null where steps says how long")
     steps: Count | None = Field(description="optimiser steps, where epochs is null")
     step_size: Count = Field(description="what an optimiser step takes in, in the unit of mix.match_on")
-    max_length: Count = Field(description="tokens; longer conversations are cut at a turn boundary")
+    max_length: Count = Field(description="tokens of a conversation that are trained on")
+    over_long: Literal["cut", "redraw"] = Field(
+        description="what becomes of longer ones. cut: at a turn boundary; redraw: none is drawn into any arm, as "
+        "counted by the backbone of mix.tokenizer (other backbones still cut theirs)"
+    )
+    shrinkage: Unit = Field(
+        description="how much two arms of a draw may differ in the share of their tokens that is cut off: beyond it "
+        "nothing is trained; 1 for any"
+    )
     optimiser: Literal["adamw"]
     learning_rate: Positive
     schedule: Literal["cosine", "linear", "constant"]
@@ -341,6 +349,8 @@ class Study(Strict):
                 f"mix.budget ({self.mix.budget}) must be a multiple of tune.step_size "
                 f"({self.tune.step_size}), so that all steps are of equal size"
             )
+        if self.mix.tokenizer is None and self.tune.over_long == "redraw":
+            raise ValueError("mix.tokenizer: tune.over_long is redraw, which needs the backbone that counts tokens")
         if self.mix.tokenizer is None and self.mix.match_on != "examples":
             raise ValueError(f"mix.tokenizer: matching on {self.mix.match_on} needs the backbone that counts")
         if self.mix.tokenizer not in (None, *(backbone.name for backbone in self.backbones)):

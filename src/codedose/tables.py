@@ -131,6 +131,22 @@ BALANCE = Table(
     frozenset({"sd", "smd"}),
 )
 
+# What a backbone's tokenizer makes of the arms before anything is trained; tokens are counted before the cut.
+LENGTHS = Table(
+    "lengths",
+    {
+        "backbone": pl.String,
+        "arm": pl.String,
+        "draw": pl.Int64,
+        "examples": pl.Int64,
+        "cut": pl.Int64,  # examples longer than the limit
+        "tokens": pl.Int64,
+        "tokens_cut": pl.Int64,  # cut off from them
+        "loss_tokens": pl.Int64,
+        "loss_tokens_cut": pl.Int64,
+    },
+)
+
 ITEMS = Table(
     "items",
     {

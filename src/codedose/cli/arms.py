@@ -119,6 +119,7 @@ def mix(
     tokenizer: Annotated[str | None, typer.Option(help="counts tokens: builtin:smollm2-135m or a folder")] = None,
     template: Annotated[str, typer.Option(help="for counting: chatml, vicuna, alpaca or own")] = "chatml",
     max_length: Annotated[int, typer.Option(min=1, help="tokens of a conversation that are trained on")] = 2048,
+    redraw: Annotated[bool, typer.Option("--redraw", help="draw none that is longer")] = False,
     step_size: Annotated[int | None, typer.Option(min=1, help="what a training step takes in, same unit")] = None,
     design: Annotated[str, typer.Option(help="fixed, or additive: coding on top of the budget")] = "fixed",
     stratify: Annotated[list[str] | None, typer.Option(help="reply_length or turns (repeatable) [nothing]")] = None,
@@ -149,7 +150,7 @@ def mix(
     )
     pooled, labelled = tables.read(examples, tables.EXAMPLES), tables.read(labels, tables.LABELLED)
     together = pooled.join(labelled.select("example_id", "label"), on="example_id")
-    made, notes = drawn(together, settings, step_size, counter_of(tokenizer, template, max_length))
+    made, notes = drawn(together, settings, step_size, counter_of(tokenizer, template, max_length, redraw=redraw))
     compared = balance(
         made,
         labelled,
@@ -215,16 +216,21 @@ def pair(text: str, option: str, form: str, known: Collection[str] | None) -> tu
     return name, value
 
 
-def counter_of(tokenizer: str | None, template: str, max_length: int) -> "Callable[[Any], tuple[int, int]] | None":
+def counter_of(
+    tokenizer: str | None, template: str, max_length: int, *, redraw: bool
+) -> "Callable[[Any], tuple[int, int]] | None":
     from codedose.prompt import TEMPLATES
     from codedose.stages import counter
 
+    if tokenizer is None and redraw:
+        raise StudyError("--redraw: needs --tokenizer, the backbone that counts tokens")
     if tokenizer is None:
         return None
     if template not in (*TEMPLATES, "own"):
         raise StudyError(f"--template {template}: must be {', '.join(TEMPLATES)} or own")
     model = {"model": tokenizer, "revision": None}
-    return counter(model, template=template, system=None, max_length=max_length)
+    over_long = "redraw" if redraw else "cut"
+    return counter(model, template=template, system=None, max_length=max_length, over_long=over_long)
 
 
 def validated(section: type[Section], **settings: object) -> Section:

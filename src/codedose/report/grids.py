@@ -153,6 +153,28 @@ def balance_cells(quantity: str, row: Mapping[str, float | None] | None) -> list
     return [Cell(f"{number(row['mean'], 2)}{spread}", "n"), Cell(shown + "*" * flagged, "flag" if flagged else "n")]
 
 
+def lengths_grid(lengths: pl.DataFrame, arms: Sequence[str]) -> Grid | None:
+    """One row per backbone, arm and draw: what the longest length cut off; None where nothing was trained."""
+    if lengths.is_empty():
+        return None
+    order = pl.col("arm").replace_strict(list(arms), list(range(len(arms))), default=len(arms))
+    head = ["backbone", "arm", "draw", "examples", "of these cut", "tokens", "cut off, %", "loss tokens", "cut off, %"]
+    rows = [
+        [
+            Cell(row["backbone"]),
+            Cell(row["arm"]),
+            *figures(*(f"{row[name]:,}" for name in ("draw", "examples", "cut"))),
+            *(
+                cell
+                for kind in ("tokens", "loss_tokens")
+                for cell in figures(f"{row[kind]:,}", percent(row[f"{kind}_cut"] / row[kind] if row[kind] else None))
+            ),
+        ]
+        for row in lengths.sort("backbone", "draw", order).iter_rows(named=True)
+    ]
+    return Grid("Conversations longer than were trained on", head, rows)
+
+
 def dose_grid(arms: Sequence[tuple[str, float]], balance: pl.DataFrame, scores: pl.DataFrame) -> Grid | None:
     """The nominal share of coding beside the share of code characters in each arm; None if never measured.
 

@@ -157,6 +157,7 @@ def balance(study: Mapping[str, Any], tables: Tables) -> dict[str, object]:
     return {
         "dose": grids.dose_grid(shares, frame, tables["scores"]),
         "grid": None if frame.is_empty() else grids.balance_grid(frame, arms),
+        "lengths": grids.lengths_grid(tables["lengths"], [name for name, _ in shares]),
     }
 
 

@@ -34,7 +34,7 @@ class Outcome:
 
     performed: list[Step] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
-    blocked: list[Step] = field(default_factory=list)  # never started: they need a failed one
+    blocked: list[Step] = field(default_factory=list)  # never started: they wait for a failed one
 
     def add(self, later: "Outcome") -> None:
         """Take in what a later run of the same store did; a step that failed in both is told once."""
@@ -72,11 +72,11 @@ def to_run(root: Path, steps: Sequence[Step]) -> list[Step]:
     """The steps that must run so that every last step is done, in an order that respects needs.
 
     A step runs when it is not done and something that runs needs it, or when something that runs
-    consumes a part of it that was freed. `steps` hold each step after those it needs.
+    consumes a part of it that was freed. `steps` hold each step after those it waits for.
     """
     users: dict[str, list[Step]] = {step.key: [] for step in steps}
     for step in steps:
-        for need in step.needs:
+        for need in step.waits_for:
             users[need.key].append(step)
     running: set[str] = set()
     for step in reversed(steps):
@@ -89,7 +89,7 @@ def to_run(root: Path, steps: Sequence[Step]) -> list[Step]:
 
 
 def run(root: Path, steps: Sequence[Step], *, slots: Slots, submit: Submit, tell: Teller) -> Outcome:
-    """Perform what must run. A failed step blocks only what needs it; the rest goes on."""
+    """Perform what must run. A failed step blocks only what waits for it; the rest goes on."""
     outcome = Outcome()
     left = {step.key: step for step in to_run(root, steps)}
     for step in steps:  # freed now where a run was killed before it could
@@ -131,7 +131,7 @@ def ready(left: dict[str, Step], running: Iterable[Step], broken: set[str], slot
     waiting = set(left) | broken | {step.key for step in busy}
     chosen = []
     for step in left.values():
-        if any(need.key in waiting for need in step.needs):
+        if any(need.key in waiting for need in step.waits_for):
             continue
         wants_cores, wants_gpus = min(step.where.cores, slots.cores), min(step.where.gpus, slots.gpus)
         if wants_cores <= cores and wants_gpus <= gpus:
@@ -141,10 +141,10 @@ def ready(left: dict[str, Step], running: Iterable[Step], broken: set[str], slot
 
 
 def take_blocked(left: dict[str, Step], broken: set[str]) -> list[Step]:
-    """Remove and return the steps that need a broken one; they count as broken from then on."""
+    """Remove and return the steps that wait for a broken one; they count as broken from then on."""
     blocked = []
     for step in list(left.values()):
-        if any(need.key in broken for need in step.needs):
+        if any(need.key in broken for need in step.waits_for):
             broken.add(step.key)
             blocked.append(left.pop(step.key))
     return blocked

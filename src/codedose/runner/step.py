@@ -14,8 +14,8 @@ class Step:
     """One unit of work: `do(inputs, out, progress=..., **settings, **given)` fills the folder `out`.
 
     `settings` decide the result and are part of the key; `identity` (digests of files, pinned
-    revisions) is part of the key only; `given` (paths) is handed to `do` only. `where` and `weight`
-    decide where and when a step runs, never what it writes.
+    revisions) is part of the key only; `given` (paths) is handed to `do` only. `after`, `where` and `weight`
+    decide when and where a step runs, never what it writes.
     """
 
     kind: str
@@ -24,6 +24,7 @@ class Step:
     version: int  # bumped when `do` changes what it writes
     settings: Mapping[str, object] = field(default_factory=dict)
     needs: tuple["Step", ...] = ()
+    after: tuple["Step", ...] = ()  # those that must have gone well before, though nothing of theirs is read
     identity: Mapping[str, object] = field(default_factory=dict)
     given: Mapping[str, object] = field(default_factory=dict)
     perishable: str | None = None  # a subfolder that may be freed once nothing waits for it
@@ -36,6 +37,11 @@ class Step:
     def key(self) -> str:
         needed = [step.key for step in self.needs]
         return fingerprint(self.kind, self.version, self.settings, self.identity, needed)
+
+    @property
+    def waits_for(self) -> tuple["Step", ...]:
+        """The steps without which this one does not start."""
+        return (*self.needs, *self.after)
 
     @property
     def folder(self) -> str:
