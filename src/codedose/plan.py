@@ -10,7 +10,7 @@ the key of `exclude` is that of its list. Until the search has run, the list and
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -37,6 +37,7 @@ from codedose.tasks import task_named
 from codedose.tasks.own import own_items, read_task, refuse_unfit, refuse_unreadable, values_of
 from codedose.tasks.sources import is_on_hub, located
 from codedose.tasks.task import Task, words_of
+from codedose.tune.means import Means
 
 # Bump one when its stage writes something else for the same input: tests/test_golden.py says when.
 VERSIONS = {
@@ -130,7 +131,7 @@ class Planner:
 
     `excluded` holds the examples that the leak search found, sorted; None: it has not run yet (see `settled`).
     `without` names cells that failed: the plan then ends in a partial report that says so. `own` are tasks that
-    are given in code and not in files.
+    are given in code and not in files. `means` say how trainings are done here.
     """
 
     study: Study
@@ -140,6 +141,7 @@ class Planner:
     excluded: tuple[str, ...] | None = None
     without: frozenset[str] = frozenset()
     own: tuple[Task, ...] = ()
+    means: Means = field(default_factory=Means)
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -397,7 +399,7 @@ class Planner:
             (self.drawn(cell),),
             after=(self.lengths[backbone.name],),
             identity={"backbone": self.identities[backbone.name]},
-            given={"backbone": self.loadable(backbone)},
+            given={"backbone": self.loadable(backbone), "means": asdict(self.means)},
             perishable=None if self.study.keep_checkpoints else stages.CHECKPOINT,
             where=self.where(backbone),
             weight=seconds_to_tune(self.study, backbone),

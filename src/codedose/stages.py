@@ -25,6 +25,7 @@ SPENT = "spent.json"  # what those replies took
 CONCURRENCY = 8  # questions under way at once; the endpoint says when that is too many
 NOTES = "notes.json"  # what a person must read beside the arms
 CHECKPOINT = "checkpoint"
+MEANS = "means.json"  # how a training was done
 ALONE = "alone.json"  # how many greedy replies change in bfloat16 when they are asked alone
 ASKED_ALONE = 16  # every so many-th reply is
 CUT = {"turns": "last exchanges were", "reply": "reply was"}  # what prompt.encode cuts
@@ -290,15 +291,18 @@ def tune_step(
     how: Mapping[str, Any],
     prompt: Mapping[str, Any],
     backbone: Mapping[str, Any],
+    means: Mapping[str, Any] | None = None,
     scratch: Path | None = None,
 ) -> None:
-    """`inputs` hold the draw. What a killed run had reached waits in `scratch`."""
+    """`inputs` hold the draw. What a killed run had reached waits in `scratch`; `means` are those of tune.means."""
     from codedose.backbone import identity, load_model, load_tokenizer, resolve
     from codedose.joined import keep_base
     from codedose.keys import fingerprint
     from codedose.study import Tune
     from codedose.tune import refuse_short_context, train
     from codedose.tune.lora import adapted, keep_adapter
+    from codedose.tune.means import Means
+    from codedose.tune.tracking import Tracking
 
     settings = Tune.model_validate_json(json.dumps({"seeds": 1, "over_long": "cut", "shrinkage": 1, **how}))
     folder = resolve(**backbone)
@@ -312,17 +316,23 @@ def tune_step(
     model = load_model(folder, "bfloat16" if half else "float32")  # a frozen backbone needs no float32 weights
     refuse_short_context(model, settings.max_length)
     wrapped = adapted(model, settings.lora, seed=seed, backbone=folder.name, pure=is_pure) if settings.lora else None
-    rows = train(
-        model,
-        examples,
-        settings,
-        seed=seed,
-        progress=progress,
-        taken_in=None if draws["step"].null_count() else draws["step"].to_list(),
-        names=names,
-        kept=scratch and kept_for(scratch, fingerprint(identity(**backbone), names, how, prompt, seed, versions())),
-    )
+    by = Means(**(means or {}))
+    work = fingerprint(identity(**backbone), names, how, prompt, seed, versions(), by.states)
+    with Tracking(by, run=cell, settings={"seed": seed, **how}) as tracking:
+        rows = train(
+            model,
+            examples,
+            settings,
+            seed=seed,
+            progress=progress,
+            taken_in=None if draws["step"].null_count() else draws["step"].to_list(),
+            names=names,
+            kept=scratch and kept_for(scratch, work),
+            means=by,
+            hear=tracking.log,
+        )
     save(out, tables.TRAINING, tables.TRAINING.frame([{"cell": cell, **row} for row in rows]))
+    (out / MEANS).write_text(json.dumps({"states": by.states, "checkpointing": by.checkpointing}) + "\n")
     cut = [
         {"source": cell, "reference": name, "reason": f"its {CUT[example.cut]} cut off at max_length"}
         for name, example in zip(names, examples, strict=True)
@@ -533,8 +543,15 @@ def report_step(
     found = {table.name: take(inputs, table) for table in REPORTED}
     summary = json.loads((inputs[0] / SUMMARY).read_text())["lines"]
     told = next(folder / NOTES for folder in inputs if (folder / NOTES).is_file())
-    notes = json.loads(told.read_text())
+    notes = json.loads(told.read_text()) + noted_means(inputs)
     build(out, study=study, tables=found, summary=summary, provenance=provenance(inputs), missing=missing, notes=notes)
+
+
+def noted_means(folders: Sequence[Path]) -> list[str]:
+    """What is to be said about how trainings were done: states in 8 bits are not quite what the others had."""
+    states = [json.loads((folder / MEANS).read_text())["states"] for folder in folders if (folder / MEANS).is_file()]
+    small = states.count("8bit")
+    return [f"the optimiser states of {small:,} of {len(states):,} trainings were kept in 8 bits"] if small else []
 
 
 def provenance(inputs: Sequence[Path]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from codedose.cli import scored
+from codedose.cli.means import Checkpointing, ReportTo, States, means_of
 from codedose.cli.show import AsJson, Out, named, say, say_progress
 from codedose.errors import DataError, StudyError
 
@@ -139,10 +140,14 @@ def tune(
     seed: Annotated[int, typer.Option(min=0, help="the seed")],
     backbone: Annotated[str, typer.Option(help="the backbone's name in the study")],
     out: Out,
+    checkpointing: Checkpointing = False,
+    states: States = "whole",
+    report_to: ReportTo = None,
     json: AsJson = False,
 ) -> None:
     """Draws and a backbone -> a folder with checkpoint/ and training.parquet, as the study says."""
     import tempfile
+    from dataclasses import asdict
 
     import polars as pl
 
@@ -151,6 +156,7 @@ def tune(
     from codedose.study import load
 
     loaded = load(study)
+    means = means_of(checkpointing, states, report_to, project=loaded.name, folder=out / "trackers")
     chosen = named(loaded.backbones, backbone, "--backbone")
     frame = tables.read(draws, tables.DRAWS).filter((pl.col("arm") == arm) & (pl.col("draw") == draw))
     if frame.is_empty():
@@ -168,6 +174,7 @@ def tune(
             how=planner.how(chosen),
             prompt=planner.prompt,
             backbone=planner.loadable(chosen),
+            means=asdict(means),
         )
     losses = tables.read(out / "training.parquet", tables.TRAINING)["loss"]
     told = {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1], "out": str(out)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codedose.cli.means import Checkpointing, ReportTo, States, means_of
 from codedose.cli.show import AsJson
 from codedose.errors import CodedoseError, StudyError
 
@@ -61,9 +62,17 @@ def plan(
 
 
 def run(
-    study: StudyFile, store: StorePath = None, cores: Cores = None, gpus: Gpus = None, json: AsJson = False
+    study: StudyFile,
+    store: StorePath = None,
+    cores: Cores = None,
+    gpus: Gpus = None,
+    checkpointing: Checkpointing = False,
+    states: States = "whole",
+    report_to: ReportTo = None,
+    json: AsJson = False,
 ) -> None:
     """Run a study, or go on with it: what is done is never done again."""
+    from dataclasses import replace
     from functools import partial
 
     from codedose.cli.ran import conclude, make_ready
@@ -76,6 +85,8 @@ def run(
 
     root = root_of(study, store)
     planner = planner_of(study, root, cores, gpus)
+    means = means_of(checkpointing, states, report_to, project=planner.study.name, folder=root / "trackers")
+    planner = replace(planner, means=means)
     make_ready(planner, study)
     teller = Bars() if sys.stdout.isatty() and not json else Lines()
     if json:

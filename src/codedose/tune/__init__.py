@@ -19,7 +19,8 @@ from codedose.tune import state
 from codedose.tune.attend import within_documents
 from codedose.tune.layout import laid_out, micro_batches, weights_of
 from codedose.tune.loss import packs, weighted_loss
-from codedose.tune.memory import peak, runs_out, shrink
+from codedose.tune.means import Means, adamw
+from codedose.tune.memory import checkpoint_layers, peak, runs_out, shrink
 from codedose.tune.order import planned, schedule
 from codedose.tune.state import Reached
 
@@ -28,7 +29,14 @@ __all__ = ["gradients", "refuse_short_context", "train"]
 MICRO_TOKENS = 4096  # of a micro-batch; layout only
 KEPT_EVERY = 300.0  # seconds between two states kept on the way
 
+USUAL = Means()
+
 Progress = Callable[[int, int, str], None]
+Hear = Callable[[dict[str, Any]], None]
+
+
+def unheard(row: dict[str, Any]) -> None:
+    """Nobody listens."""
 
 
 def train(
@@ -44,20 +52,24 @@ def train(
     micro_tokens: int = MICRO_TOKENS,
     kept: Path | None = None,
     kept_every: float = KEPT_EVERY,
+    means: Means = USUAL,
+    hear: Hear = unheard,
 ) -> list[dict[str, Any]]:
     """Tune what in `model` is trainable, in place; one row per optimiser step (tables.TRAINING without its cell).
 
     `examples` stand in the order of their slots, `names` are what errors call them; `taken_in` is that of
-    order.planned. `packed` is found out where it is None. `kept` is a folder in which a state is kept every so many
-    seconds, and from which a killed run of the same work goes on. Raises MachineError for a loss that is not a
-    number, naming the step and its examples, and when not even one example fits into memory; DataError when examples
-    do not fill the steps.
+    order.planned. `packed` is found out where it is None. `hear` is told every new row. `kept` is a folder in which a
+    state is kept every so many seconds, and from which a killed run of the same work goes on. Raises MachineError for
+    a loss that is not a number, naming the step and its examples, and when not even one example fits into memory;
+    DataError when examples do not fill the steps.
     """
     steps = planned(len(examples), how, seed=seed, taken_in=taken_in)
     model.eval()
     packed = packs(model, list(examples), how) if packed is None else packed
     trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
-    optimiser = adamw(trained, how)
+    optimiser = optimiser_of(trained, how, means)
+    if means.checkpointing:
+        checkpoint_layers(model)
     reached = (state.take_up(kept, trained, optimiser) if kept else None) or Reached(micro_tokens=micro_tokens)
     model.train()
     with within_documents(model, packed=packed):
@@ -70,6 +82,7 @@ def train(
             if not math.isfinite(row["loss"]):
                 raise MachineError(not_a_number(number, row["loss"], [names[s] if names else str(s) for s in slots]))
             reached.rows.append({"step": number, **row})
+            hear(reached.rows[-1])
             progress(number, len(steps), f"loss {row['loss']:.3f}")
             if kept and time.monotonic() - last >= kept_every:
                 state.keep(kept, reached, trained, optimiser)
@@ -151,14 +164,12 @@ def gradients(model: Any, batch: Sequence[Encoded], how: Tune, *, packed: bool, 
     return total
 
 
-def adamw(trained: Mapping[str, Any], how: Tune) -> Any:
-    """AdamW (Loshchilov & Hutter, 2019, arXiv 1711.05101). Vectors (norms, biases) do not decay, as is usual."""
-    import torch
-
+def optimiser_of(trained: Mapping[str, Any], how: Tune, means: Means = USUAL) -> Any:
+    """What changes the weights. Vectors (norms, biases) do not decay, as is usual."""
     matrices = [weights for weights in trained.values() if weights.ndim >= 2]
     vectors = [weights for weights in trained.values() if weights.ndim < 2]
     groups = [{"params": matrices, "weight_decay": how.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=how.learning_rate, betas=how.betas, fused=True)
+    return adamw(groups, learning_rate=how.learning_rate, betas=how.betas, states=means.states)
 
 
 def refuse_short_context(model: Any, max_length: int) -> None:

@@ -41,5 +41,10 @@ def shrink(model: Any, batch: Sequence[Encoded], micro_tokens: int, problem: Exc
             "lower tune.max_length, choose tune.method: lora, or a smaller backbone"
         ) from problem
     warnings.warn("out of memory with one example at once: going on with gradient checkpointing", stacklevel=2)
-    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    checkpoint_layers(model)
     return micro_tokens
+
+
+def checkpoint_layers(model: Any) -> None:
+    """Keep only what goes into a layer, and compute the layer again on the way back (gradient checkpointing)."""
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})

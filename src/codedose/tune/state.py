@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 FILE = "state.safetensors"
-WEIGHT, KEPT_BY = "weight", ("exp_avg", "exp_avg_sq")  # of AdamW, as torch names them
+WEIGHT = "weight"
+CODES = "qmap"  # what 8 bits stand for, in bitsandbytes one tensor for all weights: a file holds it for each
 
 
 @dataclass
@@ -23,12 +24,15 @@ class Reached:
 
 
 def keep(folder: Path, reached: Reached, trained: Mapping[str, Any], optimiser: Any) -> None:
-    """Keep what is needed to go on: trained weights and their moments by name, and how far it got."""
+    """Keep what is needed to go on: trained weights, the optimiser's states by their names, and how far it got."""
+    import torch
     from safetensors.torch import save_file
 
     tensors = {f"{WEIGHT}/{name}": weights.detach() for name, weights in trained.items()}
     for name, weights in trained.items():
-        tensors |= {f"{kind}/{name}": optimiser.state[weights][kind] for kind in KEPT_BY}
+        for kind, value in optimiser.state[weights].items():
+            if kind != "step" and torch.is_tensor(value):
+                tensors[f"{kind}/{name}"] = value.clone() if kind.startswith(CODES) else value
     said = {"rows": json.dumps(reached.rows), "micro_tokens": str(reached.micro_tokens)}
     draft = folder / f".{FILE}.{os.getpid()}"
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft, metadata=said)
@@ -36,7 +40,7 @@ def keep(folder: Path, reached: Reached, trained: Mapping[str, Any], optimiser: 
 
 
 def take_up(folder: Path, trained: Mapping[str, Any], optimiser: Any) -> Reached | None:
-    """Put kept weights and moments back in place; how far the training had got, or None where nothing is kept."""
+    """Put kept weights and states back in place; how far the training had got, or None where nothing is kept."""
     import torch
     from safetensors import safe_open
 
@@ -45,8 +49,12 @@ def take_up(folder: Path, trained: Mapping[str, Any], optimiser: Any) -> Reached
     with safe_open(folder / FILE, "pt") as file, torch.no_grad():
         said = file.metadata()
         rows = json.loads(said["rows"])
+        is_plain = isinstance(optimiser, torch.optim.AdamW)
         for name, weights in trained.items():
             weights.copy_(file.get_tensor(f"{WEIGHT}/{name}"))
-            moments = {kind: file.get_tensor(f"{kind}/{name}").to(weights.device) for kind in KEPT_BY}
-            optimiser.state[weights] = {"step": torch.tensor(float(len(rows))), **moments}
+            optimiser.state[weights] = {"step": torch.tensor(float(len(rows))) if is_plain else len(rows)}
+        for key in file.keys():  # noqa: SIM118 - not a mapping
+            kind, _, name = key.partition("/")
+            if kind != WEIGHT:
+                optimiser.state[trained[name]][kind] = file.get_tensor(key).to(trained[name].device)
     return Reached(rows, int(said["micro_tokens"]))

@@ -1,0 +1,44 @@
+"""How a training is done on the machine at hand. None of it is part of what is trained, and no key knows it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+States = Literal["whole", "8bit"]
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a person says beside the study: how trainings use memory, and who hears of them.
+
+    `checkpointing`: layers are computed twice instead of kept (gradient checkpointing). `states`: the optimiser's, in
+    the precision of the weights, or in 8 bits with a scale for every 256 (Dettmers et al., 2021, arXiv 2110.02861):
+    a quarter of their memory, and a little noise, which the report mentions. `report_to`: trackers; what they write
+    themselves lies in `folder`, under the name of the `project`.
+    """
+
+    checkpointing: bool = False
+    states: States = "whole"
+    report_to: tuple[str, ...] = ()
+    project: str = "codedose"
+    folder: str = "trackers"
+
+
+def adamw(groups: list[dict[str, Any]], *, learning_rate: float, betas: tuple[float, float], states: States) -> Any:
+    """AdamW (Loshchilov & Hutter, 2019, arXiv 1711.05101) over groups of weights, its states whole or in 8 bits.
+
+    Raises MachineError where bitsandbytes, which does the latter, is not installed.
+    """
+    import torch
+
+    from codedose.errors import MachineError
+
+    if states == "whole":
+        return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as problem:
+        raise MachineError(
+            f"optimiser states in 8 bits need bitsandbytes ({problem}): pip install 'codedose[8bit]'"
+        ) from problem
+    return AdamW8bit(groups, lr=learning_rate, betas=betas)
