@@ -82,10 +82,15 @@ def hours(study: Study, asked: int, *, gpu: bool) -> float:
     return total / 3600
 
 
+def example_tokens(study: Study) -> int:
+    """Tokens of one example as it is trained on."""
+    starter = all(source.path.startswith("builtin:") for source in study.pool.sources)
+    return min(STARTER_TOKENS if starter else SHAREGPT_TOKENS, study.tune.max_length)
+
+
 def training_tokens(study: Study) -> float:
     """Tokens of one training run."""
-    starter = all(source.path.startswith("builtin:") for source in study.pool.sources)
-    tokens = min(STARTER_TOKENS if starter else SHAREGPT_TOKENS, study.tune.max_length)
+    tokens = example_tokens(study)
     a_unit = {"examples": tokens, "tokens": 1, "loss_tokens": 1 / LOSS_BEARING}[study.mix.match_on]
     taken_in = (
         study.tune.steps * study.tune.step_size if study.tune.steps else study.mix.budget * (study.tune.epochs or 1)

@@ -295,13 +295,14 @@ def tune_step(
     scratch: Path | None = None,
 ) -> None:
     """`inputs` hold the draw. What a killed run had reached waits in `scratch`; `means` are those of tune.means."""
-    from codedose.backbone import identity, load_model, load_tokenizer, resolve
+    from codedose.backbone import identity, load_tokenizer, resolve
     from codedose.joined import keep_base
     from codedose.keys import fingerprint
     from codedose.study import Tune
-    from codedose.tune import refuse_short_context, train
-    from codedose.tune.lora import adapted, keep_adapter
+    from codedose.tune import train
+    from codedose.tune.lora import keep_adapter
     from codedose.tune.means import Means
+    from codedose.tune.ready import inner, ready
     from codedose.tune.tracking import Tracking
 
     settings = Tune.model_validate_json(json.dumps({"seeds": 1, "over_long": "cut", "shrinkage": 1, **how}))
@@ -311,16 +312,12 @@ def tune_step(
     names = draws["example_id"].to_list()
     examples = encoded(draws, tokenizer, max_length=settings.max_length, **prompt)
     forget_models()
-    is_pure = settings.precision == "bfloat16_pure"
-    half = is_pure or (settings.lora is not None and settings.precision == "bfloat16_mixed")
-    model = load_model(folder, "bfloat16" if half else "float32")  # a frozen backbone needs no float32 weights
-    refuse_short_context(model, settings.max_length)
-    wrapped = adapted(model, settings.lora, seed=seed, backbone=folder.name, pure=is_pure) if settings.lora else None
+    tuned = ready(folder, settings, seed=seed)
     by = Means(**(means or {}))
     work = fingerprint(identity(**backbone), names, how, prompt, seed, versions(), by.states)
     with Tracking(by, run=cell, settings={"seed": seed, **how}) as tracking:
         rows = train(
-            model,
+            inner(tuned),
             examples,
             settings,
             seed=seed,
@@ -339,11 +336,11 @@ def tune_step(
         if example.cut
     ]
     save(out, tables.DROPS, tables.DROPS.frame(cut))
-    if wrapped:
-        keep_adapter(wrapped, out / CHECKPOINT)
+    if settings.lora:
+        keep_adapter(tuned, out / CHECKPOINT)
         keep_base(out / CHECKPOINT, folder, backbone)
     else:
-        keep(model, tokenizer, out / CHECKPOINT, "float32" if settings.precision == "float32" else "bfloat16")
+        keep(tuned, tokenizer, out / CHECKPOINT, "float32" if settings.precision == "float32" else "bfloat16")
 
 
 def encoded(draws: pl.DataFrame, tokenizer: Any, **how: Any) -> list[Any]:

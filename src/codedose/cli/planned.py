@@ -10,9 +10,10 @@ from typing import Any
 
 from codedose import tables
 from codedose.analyse.power import smallest_effect
+from codedose.backbone import load_tokenizer, resolve
 from codedose.cli.show import as_json as print_json
 from codedose.cli.show import as_table, plain, span
-from codedose.cost import PROMPT_READ, cost
+from codedose.cost import LOSS_BEARING, PROMPT_READ, cost, example_tokens
 from codedose.errors import MachineError
 from codedose.keys import slug
 from codedose.label.llm import cost as price
@@ -20,7 +21,10 @@ from codedose.plan import VERSIONS, Planner, cells
 from codedose.runner.schedule import to_run
 from codedose.runner.step import Step
 from codedose.runner.store import RECORD, is_done
-from codedose.stages import REPLIES
+from codedose.stages import REPLIES, encoded, take
+from codedose.study import Study, Tune
+from codedose.tune.forecast import Draw, forecast, made_up
+from codedose.tune.means import Means
 
 # An assumption, printed with the figure that rests on it: accuracy, and the spread of one arm in percentage
 # points. `analyse.power.calibrate` takes them from earlier scores instead.
@@ -67,7 +71,6 @@ def describe(planner: Planner, root: Path) -> dict[str, Any]:
 
 def proposals(planner: Planner) -> dict[str, str]:
     """For each backbone that is here, how large its batches should be, from some seconds of asking it."""
-    from codedose.backbone import resolve
     from codedose.generate import rules_of
     from codedose.generate.calibrate import free_memory, propose
     from codedose.generate.own import load
@@ -83,6 +86,56 @@ def proposals(planner: Planner) -> dict[str, str]:
         room = rules_of(loaded.tokenizer, limit=limit, at_answer=True, forced_limit=how.forced_tokens).room
         found[backbone.name] = str(propose(loaded, prompt=PROMPT_READ, room=room, free=free_memory()))
     return found
+
+
+def trainings(planner: Planner, root: Path, means: Means) -> dict[str, dict[str, Any]]:
+    """For each backbone that is here, what one training on each arm takes, from a few of its steps: Forecast, or why
+    there is none."""
+    found: dict[str, dict[str, Any]] = {}
+    for backbone in planner.study.backbones:
+        try:
+            folder = resolve(**planner.loadable(backbone), offline=True)
+        except MachineError as problem:
+            found[backbone.name] = {"not tried": str(problem)}
+            continue
+        how = Tune.model_validate({**planner.study.tune.model_dump(), **planner.how(backbone)})
+        draws, threads = draws_ahead(planner, root, folder), planner.where(backbone).cores
+        copies = planner.gpus or max(planner.cores // threads, 1)
+        told = forecast(folder, list(draws.values()), how, threads=threads, copies=copies, means=means)
+        found[backbone.name] = {arm: asdict(each) for arm, each in zip(draws, told, strict=True)}
+    return found
+
+
+def as_words(expects: Mapping[str, Any] | str) -> str:
+    """What a training will take, or why that was not tried."""
+    if isinstance(expects, str):
+        return expects
+    speed, memory = expects["tokens"] / expects["seconds"], expects["memory"] / 1e9
+    return f"{span(expects['seconds'])}, {memory:,.1f} GB, {speed:,.0f} tokens a second (from a few of its steps here)"
+
+
+def draws_ahead(planner: Planner, root: Path, folder: Path) -> dict[str, Draw]:
+    """The first draw of each arm as this backbone reads it, or examples of the expected length before it is made."""
+    draws = {arm: step for (arm, draw), step in planner.draws.items() if draw == 0}
+    if not all(is_done(root, step) for step in draws.values()):
+        return {"each": expected(planner.study)}
+    tokenizer, limit = load_tokenizer(folder), planner.study.tune.max_length
+    read = {arm: take([root / step.folder], tables.DRAWS).sort("slot") for arm, step in draws.items()}
+    return {
+        arm: (
+            encoded(draw, tokenizer, max_length=limit, **planner.prompt),
+            None if draw["step"].null_count() else draw["step"].to_list(),
+        )
+        for arm, draw in read.items()
+    }
+
+
+def expected(study: Study) -> Draw:
+    """A draw of examples of the expected length."""
+    steps, length = study.mix.budget // study.tune.step_size, example_tokens(study)
+    a_step = study.tune.step_size if study.mix.match_on == "examples" else max(round(study.tune.step_size / length), 1)
+    examples = made_up(steps * a_step, length, max(1, int(length * LOSS_BEARING)))
+    return examples, [slot // a_step for slot in range(len(examples))]
 
 
 def labelling(planner: Planner, root: Path) -> str | None:
@@ -184,6 +237,9 @@ def tell(described: Mapping[str, Any], *, as_json: bool) -> None:
         print("nothing would run: every step is done")
     if described["labelling"]:
         print(f"labels     {plain(described['labelling'])}")
+    for backbone, told in described["trainings"].items():
+        for arm, expects in told.items():
+            print(f"training   {plain(backbone)}, {plain(arm)}: {plain(as_words(expects))}")
     for backbone, proposal in described["batches"].items():
         print(f"batches    {plain(backbone)}: {plain(proposal)}")
     if described["pending"]:

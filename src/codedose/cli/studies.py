@@ -50,15 +50,24 @@ def plan(
     store: StorePath = None,
     cores: Cores = None,
     gpus: Gpus = None,
-    calibrate: Annotated[bool, typer.Option("--calibrate", help="ask each backbone for some seconds")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="try each backbone for some seconds: asking it and a few training steps")
+    ] = False,
+    checkpointing: Checkpointing = False,
+    states: States = "whole",
     json: AsJson = False,
 ) -> None:
     """The dry run: cells, steps and why they would run, cost, power, and what is missing here."""
-    from codedose.cli.planned import describe, proposals, tell
+    from codedose.cli.planned import describe, proposals, tell, trainings
 
     root = root_of(study, store)
     planner = planner_of(study, root, cores, gpus)
-    tell({**describe(planner, root), "batches": proposals(planner) if calibrate else {}}, as_json=json)
+    means = means_of(checkpointing, states, None, project=planner.study.name, folder=root)
+    tried = {
+        "trainings": trainings(planner, root, means) if calibrate else {},
+        "batches": proposals(planner) if calibrate else {},
+    }
+    tell({**describe(planner, root), **tried}, as_json=json)
 
 
 def run(

@@ -24,7 +24,7 @@ from codedose.tune.memory import checkpoint_layers, peak, runs_out, shrink
 from codedose.tune.order import planned, schedule
 from codedose.tune.state import Reached
 
-__all__ = ["gradients", "refuse_short_context", "train"]
+__all__ = ["gradients", "train"]
 
 MICRO_TOKENS = 4096  # of a micro-batch; layout only
 KEPT_EVERY = 300.0  # seconds between two states kept on the way
@@ -170,12 +170,3 @@ def optimiser_of(trained: Mapping[str, Any], how: Tune, means: Means = USUAL) ->
     vectors = [weights for weights in trained.values() if weights.ndim < 2]
     groups = [{"params": matrices, "weight_decay": how.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return adamw(groups, learning_rate=how.learning_rate, betas=how.betas, states=means.states)
-
-
-def refuse_short_context(model: Any, max_length: int) -> None:
-    """MachineError when examples may be longer than the positions the backbone knows."""
-    context = getattr(model.config, "max_position_embeddings", None)
-    if context and max_length > context:
-        raise MachineError(
-            f"tune.max_length is {max_length}, but the backbone's context holds {context} tokens; lower it"
-        )
