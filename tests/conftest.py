@@ -47,6 +47,7 @@ SMALL: dict[str, Any] = {
         "budget": 8,
         "math": 2,
         "stratify": [],
+        "held_out": 2,
         "draws": 2,
         "arms": [
             {"name": "General", "share": 0.0, "repeat": None, "control": None},

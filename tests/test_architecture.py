@@ -13,7 +13,7 @@ LAYERS = (
     ("cli",),
     ("plan",),
     ("stages",),
-    ("tune", "generate", "report", "analyse", "score", "balance", "mix", "label"),
+    ("tune", "generate", "report", "analyse", "score", "balance", "mix", "label", "held_out"),
     ("joined",),
     ("pool", "prompt", "backbone", "cost", "logs"),
     ("tasks",),

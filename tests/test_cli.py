@@ -254,7 +254,7 @@ def test_a_pool_of_nothing_is_one_failure_that_names_it(codedose, a_study, tmp_p
 
 
 def test_a_pool_too_small_for_an_arm_says_by_how_much_and_keeps_what_is_done(codedose, a_study, tmp_path):
-    pairs = (("coding", 5), ("math", 5), ("other", 4))
+    pairs = (("coding", 5 + 2), ("math", 5 + 2), ("other", 4 + 2))  # two of each are held out
     lines = [
         {
             "label": label,

@@ -118,6 +118,8 @@ def test_every_step_is_done_and_none_runs_again(line: Line):
         "mix": len(ARMS) * DRAWS,
         "balance": 1,
         "lengths": len(FAMILIES),
+        "held_out": 1,
+        "loss": CELLS,
         "items": len(TASKS),
         "tune": TUNED,
         "generate": CELLS * len(TASKS),

@@ -80,6 +80,8 @@ def test_the_reference_study_counts_as_the_design_says():
         "mix": 3 * 3,
         "balance": 1,
         "lengths": 6,
+        "held_out": 1,
+        "loss": 6 * 3 * 3 + 6,
         "items": 12,
         "tune": 6 * 3 * 3,
         "generate": (6 * 3 * 3 + 6) * 12,
@@ -132,18 +134,19 @@ def test_a_task_a_backbone_or_an_arm_more_leaves_what_is_done_as_it_is(keys):
 @pytest.mark.parametrize(
     ("changes", "kinds"),
     [
-        ({"tune.learning_rate": 2e-3}, {"tune", "generate", "score", "analyse", "report"}),
-        ({"prompt.system": "Be brief."}, {"lengths", "tune", "generate", "score", "analyse", "report"}),
+        ({"tune.learning_rate": 2e-3}, {"tune", "loss", "generate", "score", "analyse", "report"}),
+        ({"prompt.system": "Be brief."}, {"lengths", "tune", "loss", "generate", "score", "analyse", "report"}),
         ({"tune.shrinkage": 0.1}, {"lengths", "report"}),
         ({"generate.batch_tokens": 500}, {"generate", "score", "analyse", "report"}),
         ({"tasks.0.max_new_tokens": 5}, {"generate", "score", "analyse", "report"}),
         ({"tasks.0.count": 3}, {"items", "leaks", "balance", "generate", "score", "analyse", "report"}),
-        ({"mix.budget": 12}, {"mix", "balance", "lengths", "tune", "generate", "score", "analyse", "report"}),
+        ({"mix.budget": 12}, {"mix", "balance", "lengths", "tune", "loss", "generate", "score", "analyse", "report"}),
         ({"analyse.margin": 1.0}, {"analyse", "report"}),
         ({"question": "Does it?"}, {"report"}),
         (
             {"pool.clean.longest": 9},
-            {"pool", "leaks", "label", "mix", "balance", "lengths", "tune", "generate", "score", "analyse", "report"},
+            {"pool", "leaks", "label", "held_out", "mix", "balance", "lengths", "tune", "loss", "generate"}
+            | {"score", "analyse", "report"},
         ),
     ],
     ids=str,
@@ -335,7 +338,7 @@ def test_a_failed_training_takes_its_cell_and_no_other_out_of_the_report(planned
     assert lost == {tune.settings["cell"]}
     partial = replace(planner, without=lost)
     whole, left = count(planner), count(partial)
-    assert whole - left == {"tune": 1, "generate": 2, "score": 1}
+    assert whole - left == {"tune": 1, "loss": 1, "generate": 2, "score": 1}
     assert {s.key for s in partial.steps} - {s.key for s in planner.steps} == {s.key for s in partial.steps[-2:]}
     assert partial.steps[-1].settings["missing"] == sorted(lost)
 
@@ -376,7 +379,7 @@ def test_why_names_the_setting_that_changed(planned, tmp_path):
     root = tmp_path / "store"
     finish(root, planned())
     found = reasons(planned({"tune.learning_rate": 2e-3}), root)
-    assert set(found) == {"tune", "generate", "score", "analyse", "report"}
+    assert set(found) == {"tune", "loss", "generate", "score", "analyse", "report"}
     assert all("settings.how.learning_rate" in reason for reason in found["tune"])
     assert all("what it needs" in reason for reason in found["score"])
 

@@ -31,8 +31,10 @@ from codedose.tables import (
     DROPS,
     EFFECTS,
     ITEMS,
+    LABELS,
     LEAKS,
     LENGTHS,
+    LOSSES,
     READINGS,
     REPAIRS,
     SCORES,
@@ -222,6 +224,21 @@ def planted_training() -> pl.DataFrame:
     )  # fmt: skip
 
 
+def planted_losses() -> pl.DataFrame:
+    """Tuning lowers every loss, more so on coding text the more code an arm holds."""
+    return LOSSES.frame(
+        [
+            {
+                "cell": cell["cell"], "label": label, "examples": 8, "cut": 1, "left_out": 0, "tokens": 900,
+                "loss": 2 + 0.05 * chance(cell["cell"], label) - (cell["draw"] is not None) * 0.3
+                - 0.4 * (cell["share"] or 0) * (label == "coding"),
+            }
+            for cell in planted_cells()
+            for label in LABELS
+        ]
+    )  # fmt: skip
+
+
 def planted_tables() -> dict[str, pl.DataFrame]:
     completions, scores = planted_replies()
     return {
@@ -233,6 +250,7 @@ def planted_tables() -> dict[str, pl.DataFrame]:
         "items": planted_items(),
         "completions": completions,
         "training": planted_training(),
+        "losses": planted_losses(),
         "drops": DROPS.frame([{"source": HOSTILE[0], "reference": "@ref", "reason": HOSTILE[5]}]),
         **planted_pool(),
     }
@@ -310,11 +328,12 @@ def test_a_missing_table_and_a_wrong_one_are_refused_by_name(tmp_path: Path) -> 
 
 
 def test_tables_that_may_be_empty_leave_a_sentence(tmp_path: Path) -> None:
-    may_be_empty = (BALANCE, TRAINING, SOURCES, REPAIRS, LEAKS, DROPS)
+    may_be_empty = (BALANCE, TRAINING, LOSSES, SOURCES, REPAIRS, LEAKS, DROPS)
     empty = {table.name: table.frame([]) for table in may_be_empty}
     text = report(tmp_path, {**planted_tables(), **empty}, missing=[]).read_text()
     assert "Balance was not measured" in text
     assert "No training was recorded" in text
+    assert "The loss on held-out text was not measured" in text
     assert "Missing cells" not in text
 
 
@@ -550,7 +569,7 @@ def opened(browser: Browser, page: Path) -> Browser:
 
 
 def test_every_plot_is_drawn_and_nothing_complains(opened: Browser, page: Path) -> None:
-    assert opened.value("document.querySelectorAll('.plot').length") == 7 + 4
+    assert opened.value("document.querySelectorAll('.plot').length") == 7 + 4 + len(BACKBONES)
     assert opened.value("[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg'))")
     for reading in READINGS:
         opened.value(f"document.querySelector('input[value={reading}]').click()")

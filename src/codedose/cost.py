@@ -1,7 +1,7 @@
 """What a study will cost, before anything is downloaded: tokens, hours, memory and disk from a stated model.
 
-The model. Training takes 6 floating-point operations per parameter and token; asking takes 2 per
-parameter and prompt token, and each decoding step reads all weights once. One GPU is an H100 (989
+The model. Training takes 6 floating-point operations per parameter and token; asking and measuring a loss take
+2 per parameter and token that is read, and each decoding step reads all weights once. One GPU is an H100 (989
 TFLOP/s bfloat16 dense, 3.35 TB/s, NVIDIA's data sheet), of which training reaches 40 % and decoding
 60 % of the bandwidth; one CPU core reaches 100 GFLOP/s and reads 5 GB/s. A prediction calibrated on the machine at
 hand is better than this one, and says so; this one only says which order of magnitude to expect.
@@ -10,6 +10,7 @@ hand is better than this one, and says so; this one only says which order of mag
 from dataclasses import dataclass
 
 from codedose.study import Backbone, Study, TaskUse
+from codedose.tables import LABELS
 
 STARTER_TOKENS = 170  # mean tokens of a built-in conversation with SmolLM2's tokenizer, measured
 SHAREGPT_TOKENS = 1200  # of a ShareGPT record: 973 (general) to 1,409 (code) assistant tokens, and the requests
@@ -18,6 +19,7 @@ PROMPT_READ = 120  # tokens of a question with its instruction and template
 
 GPU_FLOPS, GPU_SHARE = 989e12, 0.40
 GPU_BYTES, GPU_BYTES_SHARE = 3.35e12, 0.60
+FLOAT32_SLOWER = 15  # 989 TFLOP/s against 67 without tensor cores (the same sheet): a loss is measured in float32
 CORE_FLOPS, CORE_BYTES = 100e9, 5e9
 
 # Bytes a parameter while tuning with AdamW: float32 weights, gradients and two moments; and in a bfloat16 file.
@@ -78,6 +80,7 @@ def hours(study: Study, asked: int, *, gpu: bool) -> float:
     total = 0.0
     for backbone in study.backbones:
         total += runs_of(study, backbone) * seconds_to_tune(study, backbone, gpu=gpu)
+        total += asked * seconds_to_measure(study, backbone, gpu=gpu)
         total += asked * sum(seconds_to_ask(study, backbone, task, gpu=gpu) for task in study.tasks)
     return total / 3600
 
@@ -102,6 +105,12 @@ def seconds_to_tune(study: Study, backbone: Backbone, *, gpu: bool = False) -> f
     """Expected seconds of one training run on one GPU or one CPU core."""
     speed = GPU_FLOPS * GPU_SHARE if gpu else CORE_FLOPS
     return 6 * backbone.scale * 1e9 * training_tokens(study) / speed
+
+
+def seconds_to_measure(study: Study, backbone: Backbone, *, gpu: bool = False) -> float:
+    """Expected seconds to measure one cell's loss on the held-out examples on one GPU or one CPU core."""
+    speed = GPU_FLOPS * GPU_SHARE / FLOAT32_SLOWER if gpu else CORE_FLOPS
+    return 2 * backbone.scale * 1e9 * example_tokens(study) * study.mix.held_out * len(LABELS) / speed
 
 
 def seconds_to_ask(study: Study, backbone: Backbone, task: TaskUse, *, gpu: bool = False) -> float:

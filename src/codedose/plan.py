@@ -1,9 +1,9 @@
 """Study -> steps: the only file that knows the order of the story.
 
-pool -> label -> mix (arm x draw) -> balance
-  leaks -> exclude ---^            -> lengths (backbone): before anything is trained
+pool -> label -> held_out -> mix (arm x draw) -> balance
+  leaks -> exclude ---^                        -> lengths (backbone): before anything is trained
 mix -> tune (backbone x arm x draw x seed) -> generate (x task) -> score -> analyse -> report
-                                  items (task) ---^
+             held_out -> loss (cell) ---^         items (task) ---^
 
 The leak search looks at the pool and all items, but an arm depends only on which examples were excluded:
 the key of `exclude` is that of its list. Until the search has run, the list and all that rests on it are pending.
@@ -19,7 +19,7 @@ from typing import Any
 from codedose import stages, tables
 from codedose.backbone import BUILTIN, cached_digest, identity
 from codedose.backbone import missing as missing_backbone
-from codedose.cost import seconds_to_ask, seconds_to_tune
+from codedose.cost import seconds_to_ask, seconds_to_measure, seconds_to_tune
 from codedose.errors import DataError, MachineError, StudyError
 from codedose.generate import resolved
 from codedose.joined import missing as missing_checkpoint
@@ -46,10 +46,12 @@ VERSIONS = {
     "items": 2,
     "leaks": 1,
     "exclude": 1,
+    "held_out": 1,
     "mix": 2,
     "balance": 2,
     "lengths": 1,
     "tune": 2,
+    "loss": 1,
     "generate": 2,
     "score": 3,
     "analyse": 1,
@@ -146,23 +148,26 @@ class Planner:
     @cached_property
     def steps(self) -> list[Step]:
         """All steps, each after those it needs; the last is the report."""
-        before = [*self.search, self.exclude, self.label, *self.draws.values(), self.balance, *self.lengths.values()]
-        told: list[Step] = before
+        arms = [*self.held_out, *self.draws.values(), self.balance, *self.lengths.values()]
+        told: list[Step] = [*self.search, self.exclude, self.label, *arms]
         tunes: list[Step] = []
+        losses: list[Step] = []
         asked: list[Step] = []
         scored: list[Step] = []
         for cell in cells(self.study):
             if cell.name in self.without:
                 continue
             tune = self.tune(cell) if cell.is_tuned_here else None
+            loss = [self.loss(cell, held_out, tune) for held_out in self.held_out]
             generate = [self.generate(cell, task, tune) for task in self.uses]
             score = self.score(cell, generate)
-            told += [*([tune] if tune else []), *generate, score]
+            told += [*([tune] if tune else []), *loss, *generate, score]
             tunes += [tune] if tune else []
+            losses += loss
             asked += generate
             scored.append(score)
         analyse = self.analyse(scored)
-        return [*told, analyse, self.report(analyse, [*scored, *asked, *tunes])]
+        return [*told, analyse, self.report(analyse, [*scored, *asked, *tunes, *losses])]
 
     @property
     def has_cells(self) -> bool:
@@ -231,6 +236,17 @@ class Planner:
         )
 
     @cached_property
+    def held_out(self) -> tuple[Step, ...]:
+        """The step that sets examples aside, where the study holds some out. It depends on no arm."""
+        mix = self.study.mix
+        if not mix.held_out:
+            return ()
+        needed = [label for label in tables.LABELS if label != "math" or mix.math]
+        settings = {"count": mix.held_out, "needed": needed}
+        needs = (self.pool, self.exclude, self.label)
+        return (Step("held_out", "pool", stages.held_out_step, VERSIONS["held_out"], settings, needs),)
+
+    @cached_property
     def draws(self) -> dict[tuple[str, int], Step]:
         """One step an arm and draw, made once and shared by all backbones and seeds that are tuned on it."""
         mix, trained = self.study.mix, [cell for cell in cells(self.study) if cell.is_tuned_here]
@@ -239,7 +255,7 @@ class Planner:
         return {(arm.name, draw): self.mix(arm, draw) for arm, draw in every if (arm.name, draw) in needed}
 
     def mix(self, arm: Arm, draw: int) -> Step:
-        how = self.study.mix.model_dump(mode="json", exclude={"arms", "draws", "tokenizer"})
+        how = self.study.mix.model_dump(mode="json", exclude={"arms", "draws", "tokenizer", "held_out"})
         counter = next((b for b in self.study.backbones if b.name == self.study.mix.tokenizer), None)
         tune = self.study.tune
         counted = {"max_length": tune.max_length, "over_long": tune.over_long, "prompt": self.prompt}
@@ -255,7 +271,7 @@ class Planner:
                 "draw": draw,
                 "counted": counted if counter else None,
             },
-            (self.pool, self.exclude, self.label),
+            (self.pool, self.exclude, self.label, *self.held_out),
             identity={"tokenizer": self.identities[counter.name] if counter else None},
             given={"tokenizer": self.loadable(counter) if counter else None},
         )
@@ -268,7 +284,7 @@ class Planner:
 
     @cached_property
     def balance(self) -> Step:
-        needs = (self.pool, self.label, self.leaks, *self.draws.values())
+        needs = (self.pool, self.label, self.leaks, *self.held_out, *self.draws.values())
         shares = {arm.name: arm.share for arm in self.study.mix.arms}
         settings = {"baseline": self.study.analyse.primary.against, "shares": shares}
         audit = self.study.label.audit
@@ -406,6 +422,34 @@ class Planner:
             has_scratch=True,
         )
 
+    def loss(self, cell: Cell, held_out: Step, tune: Step | None) -> Step:
+        return Step(
+            "loss",
+            cell.name,
+            stages.loss_step,
+            VERSIONS["loss"],
+            {"cell": cell.name, "max_length": self.study.tune.max_length, "prompt": self.prompt},
+            (held_out, *([tune] if tune else [])),
+            identity=self.untuned_identity(cell, tune),
+            given=self.loaded_from(cell),
+            consumes=(tune,) if tune else (),
+            where=self.where(cell.backbone),
+            weight=seconds_to_measure(self.study, cell.backbone),
+        )
+
+    def untuned_identity(self, cell: Cell, tune: Step | None) -> dict[str, object]:
+        """What a cell's model is beyond the training that made it here."""
+        return {
+            **({} if tune else {"backbone": self.identities[cell.backbone.name]}),
+            **({"checkpoint": self.checkpoints[cell.checkpoint]} if cell.checkpoint else {}),
+        }
+
+    def loaded_from(self, cell: Cell) -> dict[str, object]:
+        return {
+            "backbone": self.loadable(cell.backbone),
+            **({"checkpoint": self.local(cell.checkpoint)} if cell.checkpoint else {}),
+        }
+
     def generate(self, cell: Cell, task: TaskUse, tune: Step | None) -> Step:
         return Step(
             "generate",
@@ -420,16 +464,8 @@ class Planner:
                 "prompt": self.prompt,
             },
             (self.items[task.name], *([tune] if tune else [])),
-            identity={
-                "asked": words_of(self.tasks[task.name]),
-                **({} if tune else {"backbone": self.identities[cell.backbone.name]}),
-                **({"checkpoint": self.checkpoints[cell.checkpoint]} if cell.checkpoint else {}),
-            },
-            given={
-                "words": words_of(self.tasks[task.name]),
-                "backbone": self.loadable(cell.backbone),
-                **({"checkpoint": self.local(cell.checkpoint)} if cell.checkpoint else {}),
-            },
+            identity={"asked": words_of(self.tasks[task.name]), **self.untuned_identity(cell, tune)},
+            given={"words": words_of(self.tasks[task.name]), **self.loaded_from(cell)},
             consumes=(tune,) if tune else (),
             where=self.where(cell.backbone),
             weight=seconds_to_ask(self.study, cell.backbone, task),
@@ -566,5 +602,5 @@ def settled(planner: Planner, root: Path) -> Planner:
 
 def failed_cells(failed: Iterable[Step]) -> frozenset[str]:
     """The cells that lack something because these steps failed or never started."""
-    named = (step.settings["cell"] for step in failed if step.kind in ("tune", "generate", "score"))
+    named = (step.settings["cell"] for step in failed if step.kind in ("tune", "loss", "generate", "score"))
     return frozenset(str(cell["cell"] if isinstance(cell, Mapping) else cell) for cell in named)

@@ -38,6 +38,7 @@ REPORTED = (
     tables.ITEMS,
     tables.COMPLETIONS,
     tables.TRAINING,
+    tables.LOSSES,
     tables.SOURCES,
     tables.REPAIRS,
     tables.LEAKS,
@@ -129,6 +130,23 @@ def asked(examples: pl.DataFrame, endpoint: Any, cache: Path, progress: Progress
     )
 
 
+def held_out_step(inputs: list[Path], out: Path, *, progress: Progress, count: int, needed: Sequence[str]) -> None:
+    """`inputs` are the pool, the excluded examples and the labels."""
+    from codedose.held_out import set_aside
+
+    chosen, notes = set_aside(allowed(inputs), count, needed=needed)
+    save(out, tables.HELD_OUT, chosen)
+    (out / NOTES).write_text(json.dumps(notes, indent=2) + "\n")
+
+
+def allowed(inputs: Sequence[Path]) -> pl.DataFrame:
+    """The labelled examples of the pool that are neither excluded nor held out."""
+    examples, labelled = take(inputs, tables.EXAMPLES), take(inputs, tables.LABELLED)
+    kept = examples.join(take(inputs, tables.EXCLUDED), on="example_id", how="anti")
+    kept = kept.join(take(inputs, tables.HELD_OUT), on="example_id", how="anti")
+    return kept.join(labelled.select("example_id", "label"), on="example_id", validate="1:1")
+
+
 def mix_step(
     inputs: list[Path],
     out: Path,
@@ -141,15 +159,12 @@ def mix_step(
     counted: Mapping[str, Any] | None,
     tokenizer: Mapping[str, Any] | None,
 ) -> None:
-    """`inputs` are the pool, the excluded examples and the labels."""
+    """`inputs` are the pool, the excluded examples, the labels and, where there are some, the held-out examples."""
     from codedose.mix import draw as draw_arms
     from codedose.study import Arm
 
-    examples, labelled = take(inputs, tables.EXAMPLES), take(inputs, tables.LABELLED)
-    allowed = examples.join(take(inputs, tables.EXCLUDED), on="example_id", how="anti")
-    together = allowed.join(labelled.select("example_id", "label"), on="example_id", validate="1:1")
     drawn = draw_arms(
-        together,
+        allowed(inputs),
         arms=[Arm.model_validate_json(json.dumps(arm))],
         step_size=step_size,
         draw=draw,
@@ -364,6 +379,36 @@ def keep(model: Any, tokenizer: Any, folder: Path, dtype: str) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def folders_of(tuned: Sequence[Path], backbone: Mapping[str, Any], checkpoint: str | None) -> tuple[Path, Path | None]:
+    """Where a cell's model is, and its adapter where it is one: tuned here, trained elsewhere, or its backbone."""
+    from codedose.backbone import resolve
+    from codedose.joined import located
+
+    trained = checkpoint or (str(tuned[0] / CHECKPOINT) if tuned else None)
+    return located(trained, backbone) if trained else (resolve(**backbone), None)
+
+
+def loss_step(
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    cell: str,
+    max_length: int,
+    prompt: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    checkpoint: str | None = None,
+) -> None:
+    """`inputs` are the held-out examples and, for a tuned cell, the tune step's folder. In float32, whatever asks."""
+    from codedose.held_out import measure
+    from codedose.prompt import encode
+
+    held = loaded(*folders_of(inputs[1:], backbone, checkpoint), "transformers", "float32")
+    as_trained = partial(encode, tokenizer=held.tokenizer, **prompt, max_length=max_length)
+    rows = measure(held.model, take(inputs[:1], tables.HELD_OUT), as_trained, progress)
+    save(out, tables.LOSSES, tables.LOSSES.frame([{"cell": cell, **row} for row in rows]))
+
+
 @lru_cache(maxsize=1)
 def loaded(folder: Path, adapter: Path | None, engine_name: str, dtype: str) -> Any:
     """The model and tokenizer of a folder as an engine holds them; the last one asked for stays in this process."""
@@ -396,15 +441,13 @@ def generate_step(
 
     `words` are those of the task around its questions; `checkpoint` is the folder of a cell trained elsewhere.
     """
-    from codedose.backbone import identity, resolve
+    from codedose.backbone import identity
     from codedose.generate import Sampling, changed_alone, engine, replies, rules_of
-    from codedose.joined import located
     from codedose.keys import fingerprint, seed_for
     from codedose.prompt import ask
     from codedose.tasks.task import asked as worded
 
-    trained = checkpoint or (str(inputs[1] / CHECKPOINT) if len(inputs) > 1 else None)
-    folder, adapter = located(trained, backbone) if trained else (resolve(**backbone), None)
+    folder, adapter = folders_of(inputs[1:], backbone, checkpoint)
     model = loaded(folder, adapter, how["engine"], how["dtype"])
     holds = [identity(str(each), None) for each in (folder, adapter) if each]
     items, decoding = take(inputs[:1], tables.ITEMS), how["decoding"]

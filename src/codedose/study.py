@@ -124,6 +124,10 @@ class Mix(Strict):
     stratify: tuple[Literal["reply_length", "turns"], ...] = Field(
         description="what is matched between coding and other beyond the budget; [] for nothing"
     )
+    held_out: Annotated[int, Field(ge=0)] = Field(
+        description="examples of each label that no arm trains on: their loss before and after tuning says whether "
+        "the treatment took; 0: it is not measured"
+    )
     draws: Repeats = Field(description="independent choices of training examples: the unit of replication")
     arms: tuple[Arm, ...] = Field(min_length=1)
 

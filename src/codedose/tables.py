@@ -117,6 +117,9 @@ DRAWS = Table(
     frozenset({"step", "tokens", "loss_tokens"}),
 )
 
+# Examples that no arm trains on, to measure the loss on.
+HELD_OUT = Table("held_out", {"example_id": pl.String, "label": pl.String, "messages": MESSAGES})
+
 BALANCE = Table(
     "balance",
     {
@@ -175,6 +178,21 @@ TRAINING = Table(
         "seconds": pl.Float64,
         "memory": pl.Int64,  # bytes at most held so far: of the GPU, or of the whole process
     },
+)
+
+# One row is the loss of one cell on the held-out examples of one label.
+LOSSES = Table(
+    "losses",
+    {
+        "cell": pl.String,
+        "label": pl.String,
+        "examples": pl.Int64,  # whose loss was measured
+        "cut": pl.Int64,  # of them, longer than tune.max_length and cut as in training
+        "left_out": pl.Int64,  # others, whose request alone is as long: nothing in them can be predicted
+        "tokens": pl.Int64,  # that bear loss
+        "loss": pl.Float64,  # nats per loss-bearing token; null where no example is left
+    },
+    frozenset({"loss"}),
 )
 
 COMPLETIONS = Table(

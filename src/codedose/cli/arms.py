@@ -123,6 +123,7 @@ def mix(
     step_size: Annotated[int | None, typer.Option(min=1, help="what a training step takes in, same unit")] = None,
     design: Annotated[str, typer.Option(help="fixed, or additive: coding on top of the budget")] = "fixed",
     stratify: Annotated[list[str] | None, typer.Option(help="reply_length or turns (repeatable) [nothing]")] = None,
+    held_out: Annotated[int, typer.Option(min=0, help="examples of each label to keep out, to measure loss on")] = 0,
     control: Annotated[list[str] | None, typer.Option(help="NAME=CONTROL, makes an arm a negative control")] = None,
     repeat: Annotated[list[str] | None, typer.Option(help="NAME:LABEL=TIMES, such as Code:coding=4")] = None,
     leaks: Annotated[Path | None, typer.Option(help="leaks.parquet, counted in the balance table")] = None,
@@ -132,8 +133,10 @@ def mix(
     """Examples and labels -> draws.parquet and balance.parquet: the arms, and what differs between them."""
     from codedose import tables
     from codedose.balance import balance
+    from codedose.held_out import set_aside
     from codedose.mix.export import TOOLS, export
     from codedose.study import Mix
+    from codedose.tables import LABELS
 
     if form not in (None, *TOOLS):
         raise StudyError(f"--as {form}: arms are written for {', '.join(TOOLS)}")
@@ -145,12 +148,15 @@ def mix(
         budget=budget,
         math=math,
         stratify=tuple(stratify or ()),
+        held_out=held_out,
         draws=draws,
         arms=tuple(named_arms(arm, control or [], repeat or [])),
     )
     pooled, labelled = tables.read(examples, tables.EXAMPLES), tables.read(labels, tables.LABELLED)
     together = pooled.join(labelled.select("example_id", "label"), on="example_id")
-    made, notes = drawn(together, settings, step_size, counter_of(tokenizer, template, max_length, redraw=redraw))
+    kept, told = set_aside(together, held_out, needed=[label for label in LABELS if label != "math" or math])
+    left = together.join(kept, on="example_id", how="anti")
+    made, notes = drawn(left, settings, step_size, counter_of(tokenizer, template, max_length, redraw=redraw))
     compared = balance(
         made,
         labelled,
@@ -162,8 +168,10 @@ def mix(
     out.mkdir(parents=True, exist_ok=True)
     tables.write(made, out / "draws.parquet", tables.DRAWS)
     tables.write(compared, out / "balance.parquet", tables.BALANCE)
+    if held_out:
+        tables.write(kept, out / "held_out.parquet", tables.HELD_OUT)
     written = export(made, out / form, tool=form) if form else []
-    tell_mix(compared, [each.name for each in settings.arms], notes, written, json)
+    tell_mix(compared, [each.name for each in settings.arms], [*told, *notes], written, json)
 
 
 def drawn(
@@ -174,7 +182,7 @@ def drawn(
 
     from codedose.mix import draw
 
-    how = settings.model_dump(exclude={"arms", "draws", "tokenizer"})
+    how = settings.model_dump(exclude={"arms", "draws", "tokenizer", "held_out"})
     made = [
         draw(together, arms=settings.arms, step_size=step_size, draw=number, count=count, **how)
         for number in range(settings.draws)

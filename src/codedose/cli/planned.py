@@ -50,6 +50,7 @@ def describe(planner: Planner, root: Path) -> dict[str, Any]:
         "backbones": [backbone.name for backbone in study.backbones],
         "arms": {arm.name: arm.share for arm in study.mix.arms},
         "draws": study.mix.draws,
+        "held_out": study.mix.held_out,
         "joined": [cell.name for cell in cells(study) if cell.checkpoint],
         "tasks": [task.name for task in study.tasks],
         "steps": {
@@ -224,6 +225,8 @@ def tell(described: Mapping[str, Any], *, as_json: bool) -> None:
     shares = ", ".join(f"{plain(name)} {share:.0%}" for name, share in described["arms"].items())
     print(f"backbones  {', '.join(described['backbones'])}")
     print(f"arms       {shares}; {described['draws']} draws of each")
+    if described["held_out"]:
+        print(f"held out   {described['held_out']} examples of each label, to measure loss before and after tuning")
     if described["joined"]:
         print(f"joined     {', '.join(map(plain, described['joined']))}: asked, not trained here")
     print(f"tasks      {', '.join(described['tasks'])}")

@@ -25,6 +25,7 @@ from codedose.tables import (
     ITEMS,
     LEAKS,
     LENGTHS,
+    LOSSES,
     REPAIRS,
     SCORES,
     SOURCES,
@@ -32,7 +33,9 @@ from codedose.tables import (
     check,
 )
 
-SHOWN = (ACCURACIES, EFFECTS, BALANCE, LENGTHS, SCORES, ITEMS, COMPLETIONS, TRAINING, SOURCES, REPAIRS, LEAKS, DROPS)
+SHOWN = (
+    ACCURACIES, EFFECTS, BALANCE, LENGTHS, SCORES, ITEMS, COMPLETIONS, TRAINING, LOSSES, SOURCES, REPAIRS, LEAKS, DROPS,
+)  # fmt: skip
 TABLES = {table.name: table for table in SHOWN}
 HERE = Path(__file__).parent
 FORMULA_SIGNS = "^[=+\\-@\t\r]"  # with these a spreadsheet starts a formula (OWASP: CSV injection)
@@ -53,7 +56,7 @@ def build(
     """Write out/report.html, whose path comes back, and out/tables/<name>.parquet and .csv.
 
     `study` is a Study as plain JSON values; `tables` holds the tables named in TABLES, of which
-    balance, lengths, training and those about the pool may be empty; `summary` stands first, word for word;
+    balance, lengths, training, losses and those about the pool may be empty; `summary` stands first, word for word;
     `provenance` has one record a step; `missing` names the cells that failed; `notes` is what making
     the arms had to say. Raises DataError for a table that is not there or not what tables.py says.
     """

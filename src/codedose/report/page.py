@@ -6,13 +6,14 @@ from typing import Any
 
 import polars as pl
 
-from codedose.report import figures, grids
+from codedose.report import figures, grids, treatment
 from codedose.report.grids import Grid
-from codedose.tables import DOSE, LARGE_SMD, READINGS, UNTUNED
+from codedose.tables import DOSE, LABELS, LARGE_SMD, READINGS, UNTUNED
 
 Tables = Mapping[str, pl.DataFrame]
 SETTINGS = ("pool", "label", "mix", "prompt", "tune", "generate", "analyse")
 EFFECTS_DRAWN = ("view", "of", "family", "backbone", "contrast", "reading", "estimate", "low", "high")
+LOSSES_DRAWN = ("backbone", "arm", "draw", "seed", "label", "loss")
 UNITS = {"examples": "examples", "tokens": "tokens", "loss_tokens": "loss-bearing tokens"}
 SHOWN_APART = ("mix.arms",)  # settings that have a table of their own
 
@@ -49,6 +50,7 @@ def sections(study: Mapping[str, Any], tables: Tables, provenance: Sequence[Mapp
         "unit": UNITS[study["mix"]["match_on"]],
         "design": design(study, tables),
         "balance": balance(study, tables),
+        "treatment": treatment.told(measured(tables), frame.arms, compared(study)),
         "accuracy": accuracy(tables["accuracies"], frame),
         "contrasts": contrasts(tables["effects"], frame),
         "training": training(tables),
@@ -60,16 +62,16 @@ def sections(study: Mapping[str, Any], tables: Tables, provenance: Sequence[Mapp
 
 
 def frame_of(study: Mapping[str, Any], tables: Tables) -> Frame:
-    accuracies, effects, chosen = tables["accuracies"], tables["effects"], study["analyse"]
+    accuracies, effects = tables["accuracies"], tables["effects"]
     arms = grids.arm_order([arm["name"] for arm in study["mix"]["arms"]], accuracies["arm"])
-    primary = f"{chosen['primary']['arm']} - {chosen['primary']['against']}"
+    primary = " - ".join(compared(study))
     found = set(effects["contrast"])
     differences = [name for name in (f"{arm} - {other}" for other in arms for arm in arms) if name in found]
     domains = domains_of(study, tables["items"])
     return Frame(
         arms=arms,
         readings=[reading for reading in READINGS if reading in set(accuracies["reading"])],
-        reading=chosen["reading"],
+        reading=study["analyse"]["reading"],
         primary=primary,
         contrasts=sorted(differences, key=lambda name: name != primary),
         places=grids.places([accuracies, effects], domains),
@@ -159,6 +161,16 @@ def balance(study: Mapping[str, Any], tables: Tables) -> dict[str, object]:
         "grid": None if frame.is_empty() else grids.balance_grid(frame, arms),
         "lengths": grids.lengths_grid(tables["lengths"], [name for name, _ in shares]),
     }
+
+
+def measured(tables: Tables) -> pl.DataFrame:
+    return treatment.measured(tables["losses"], tables["scores"])
+
+
+def compared(study: Mapping[str, Any]) -> tuple[str, str]:
+    """The arms of the primary contrast."""
+    primary = study["analyse"]["primary"]
+    return primary["arm"], primary["against"]
 
 
 def over_runs(frame: pl.DataFrame) -> pl.DataFrame:
@@ -256,6 +268,8 @@ def data(tables: Tables, frame: Frame) -> dict[str, object]:
         "accuracies": figures.packed(tables["accuracies"].drop("method", "in_code")),
         "effects": figures.packed(tables["effects"].select(EFFECTS_DRAWN)),
         "balance": figures.packed(tables["balance"]),
+        "labels": LABELS,
+        "losses": figures.packed(measured(tables).select(*LOSSES_DRAWN)),
         "curves": figures.packed(figures.curves(tables["training"], tables["scores"])),
     }
 
