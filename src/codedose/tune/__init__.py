@@ -2,7 +2,8 @@
 
 Which slots a step takes in, how many steps there are and how fast they learn follow from the study and the seed, never
 from the arm (order.py). How a step is laid out in memory changes nothing but speed (layout.py): its loss is normalised
-over the whole step. What is trained is the model itself, or adapters in it (lora.py).
+over the whole step. What is trained is the model itself, or adapters in it (lora.py), by one process or several
+(team.py, spread.py).
 """
 
 import math
@@ -17,12 +18,13 @@ from codedose.prompt import Encoded
 from codedose.study import Tune
 from codedose.tune import state
 from codedose.tune.attend import within_documents
-from codedose.tune.layout import laid_out, micro_batches, weights_of
+from codedose.tune.layout import laid_out, weights_of
 from codedose.tune.loss import packs, weighted_loss
 from codedose.tune.means import Means, adamw
 from codedose.tune.memory import checkpoint_layers, peak, runs_out, shrink
 from codedose.tune.order import planned, schedule
 from codedose.tune.state import Reached
+from codedose.tune.team import ALONE, Team
 
 __all__ = ["gradients", "train"]
 
@@ -54,6 +56,7 @@ def train(
     kept_every: float = KEPT_EVERY,
     means: Means = USUAL,
     hear: Hear = unheard,
+    team: Team = ALONE,
 ) -> list[dict[str, Any]]:
     """Tune what in `model` is trainable, in place; one row per optimiser step (tables.TRAINING without its cell).
 
@@ -65,27 +68,28 @@ def train(
     """
     steps = planned(len(examples), how, seed=seed, taken_in=taken_in)
     model.eval()
-    packed = packs(model, list(examples), how) if packed is None else packed
+    packed = team.do(model, packs, list(examples), how) if packed is None else packed
     trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
     optimiser = optimiser_of(trained, how, means)
     if means.checkpointing:
         checkpoint_layers(model)
-    reached = (state.take_up(kept, trained, optimiser) if kept else None) or Reached(micro_tokens=micro_tokens)
+    reached = (state.take_up(kept, trained, optimiser, team) if kept else None) or Reached(micro_tokens=micro_tokens)
+    reached.micro_tokens = min(reached.micro_tokens, micro_tokens)
     model.train()
     with within_documents(model, packed=packed):
         last = time.monotonic()
         for number, slots in enumerate(steps[len(reached.rows) :], len(reached.rows) + 1):
-            torch_seed(seed_for("dropout", seed, number))
+            torch_seed(seed_for("dropout", seed, number, *([team.rank] if team.rank else [])))
             rate = how.learning_rate * schedule(number, len(steps), how)
             batch = [examples[slot] for slot in slots]
-            row = take_step(model, batch, how, optimiser, trained, rate=rate, packed=packed, reached=reached)
+            row = take_step(model, batch, how, optimiser, trained, rate=rate, packed=packed, reached=reached, team=team)
             if not math.isfinite(row["loss"]):
                 raise MachineError(not_a_number(number, row["loss"], [names[s] if names else str(s) for s in slots]))
             reached.rows.append({"step": number, **row})
             hear(reached.rows[-1])
             progress(number, len(steps), f"loss {row['loss']:.3f}")
-            if kept and time.monotonic() - last >= kept_every:
-                state.keep(kept, reached, trained, optimiser)
+            if kept and team.any(time.monotonic() - last >= kept_every):
+                state.keep(kept, reached, trained, optimiser, team)
                 last = time.monotonic()
     model.eval()
     return reached.rows
@@ -115,6 +119,7 @@ def take_step(
     rate: float,
     packed: bool,
     reached: Reached,
+    team: Team = ALONE,
 ) -> dict[str, Any]:
     """One optimiser step; its row of the log. Weights stay as they are where the loss is not a number."""
     import torch
@@ -122,8 +127,8 @@ def take_step(
     began = time.monotonic()
     for group in optimiser.param_groups:
         group["lr"] = rate
-    loss = gradients_within_memory(model, batch, how, packed=packed, reached=reached)
-    norm = float(torch.nn.utils.clip_grad_norm_(list(trained.values()), how.clip))
+    loss = team.summed(gradients_within_memory(model, batch, how, packed=packed, reached=reached, team=team), trained)
+    norm = float(team.whole(torch.nn.utils.clip_grad_norm_(list(trained.values()), how.clip)))
     if math.isfinite(loss):
         optimiser.step()
     optimiser.zero_grad(set_to_none=True)
@@ -139,26 +144,39 @@ def take_step(
 
 
 def gradients_within_memory(
-    model: Any, batch: Sequence[Encoded], how: Tune, *, packed: bool, reached: Reached
+    model: Any, batch: Sequence[Encoded], how: Tune, *, packed: bool, reached: Reached, team: Team = ALONE
 ) -> float:
     """`gradients`, with micro-batches half as large where memory does not suffice. The step stays the same."""
     while True:
+        loss, trouble = 0.0, None
         try:
-            return gradients(model, batch, how, packed=packed, most=reached.micro_tokens)
+            loss = gradients(model, batch, how, packed=packed, most=reached.micro_tokens, team=team)
         except Exception as problem:
             if not runs_out(problem):
                 raise
-            model.zero_grad(set_to_none=True)
-            reached.micro_tokens = shrink(model, batch, reached.micro_tokens, problem)
+            trouble = problem
+        trouble = team.trouble(trouble)
+        if trouble is None:
+            return loss
+        model.zero_grad(set_to_none=True)
+        reached.micro_tokens = shrink(model, batch, reached.micro_tokens, trouble)
+        team.take_less(model, reached.micro_tokens)
 
 
-def gradients(model: Any, batch: Sequence[Encoded], how: Tune, *, packed: bool, most: int = MICRO_TOKENS) -> float:
-    """Add the gradients of one step's loss; returns the loss, in nats per loss-bearing token (study.Tune.loss)."""
+def gradients(
+    model: Any, batch: Sequence[Encoded], how: Tune, *, packed: bool, most: int = MICRO_TOKENS, team: Team = ALONE
+) -> float:
+    """Add the gradients of one step's loss; returns the loss, in nats per loss-bearing token (study.Tune.loss).
+
+    Where a team computes them, those of this process's examples.
+    """
     weights = weights_of(batch, how.loss)
     device, total = next(model.parameters()).device, 0.0
-    for members in micro_batches([len(example.tokens) for example in batch], most, packed=packed):
-        some = laid_out([batch[m] for m in members], [weights[m] for m in members], packed=packed, device=device)
-        loss = weighted_loss(model, some, how.precision)
+    for members, factor in team.rounds([len(example.tokens) for example in batch], most, packed=packed):
+        some = laid_out(
+            [batch[m] for m in members], [weights[m] * factor for m in members], packed=packed, device=device
+        )
+        loss = team.do(model, weighted_loss, some, how.precision)
         loss.backward()
         total += loss.item()
     return total
