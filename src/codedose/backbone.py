@@ -225,15 +225,18 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_model(folder: Path, dtype: str) -> Any:
-    """The model of a backbone or checkpoint folder, in `dtype` ("float32" or "bfloat16"), on the fastest device."""
+def load_model(folder: Path, dtype: str, device: str | None = None) -> Any:
+    """The model of a backbone or checkpoint folder, in `dtype` ("float32" or "bfloat16"), on the fastest device.
+
+    Or on a `device` that torch names so.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False
     )
-    return placed(model)
+    return model.to(device) if device else placed(model)
 
 
 def placed(model: Any) -> Any:

@@ -9,14 +9,16 @@ from codedose.study import Tune
 from codedose.tune.lora import adapted
 
 
-def ready(folder: Path, how: Tune, *, seed: int) -> Any:
+def ready(folder: Path, how: Tune, *, seed: int, device: str | None = None) -> Any:
     """The model of a folder, ready for a training of this seed; peft's wrapper around it where adapters are trained.
+
+    On a `device` that torch names so, or on the fastest.
 
     Raises MachineError when examples may be longer than the positions that the backbone knows.
     """
     is_pure = how.precision == "bfloat16_pure"
     half = is_pure or (how.lora is not None and how.precision == "bfloat16_mixed")
-    model = load_model(folder, "bfloat16" if half else "float32")  # a frozen backbone needs no float32 weights
+    model = load_model(folder, "bfloat16" if half else "float32", device)  # frozen ones need no float32
     refuse_short_context(model, how.max_length)
     return adapted(model, how.lora, seed=seed, backbone=folder.name, pure=is_pure) if how.lora else model
 
