@@ -11,8 +11,9 @@ PEERS := .venv-peers
 LM_EVAL := .venv-lm-eval
 VLLM := .venv-vllm
 READERS := .venv-readers
+TRL := .venv-trl
 
-.PHONY: setup study test test-long check smoke bench-pool bench-generate bench-readings clean
+.PHONY: setup study test test-long check smoke bench-pool bench-generate bench-readings bench-tune clean
 
 study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
 	@$(BIN)/codedose run studies/quickstart.yaml
@@ -77,5 +78,14 @@ $(READERS)/.ready: benchmarks/peers/requirements-readings.txt
 bench-readings: setup $(READERS)/.ready ## our readings beside lm-eval's filters and math-verify (REPLIES=file)
 	@$(BIN)/python benchmarks/readings.py $(REPLIES) --peers $(READERS)
 
+$(TRL)/.ready: benchmarks/peers/requirements-trl.txt
+	$(PYTHON) -m venv $(TRL)
+	$(TRL)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $<
+	@touch $@
+
+DTYPE ?= bfloat16
+bench-tune: setup $(TRL)/.ready ## tuning beside TRL, in one run (DTYPE=float32 on a processor without bfloat16)
+	@$(BIN)/python benchmarks/tune.py --trl $(TRL) --dtype $(DTYPE)
+
 clean: ## remove the environment and caches; stores stay
-	rm -rf $(VENV) $(PEERS) $(LM_EVAL) $(VLLM) $(READERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(LM_EVAL) $(VLLM) $(READERS) $(TRL) .pytest_cache .mypy_cache .ruff_cache .hypothesis

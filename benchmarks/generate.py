@@ -16,9 +16,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from peak import matrix_peak, memory_speed
 
 from codedose.backbone import BUILTIN, load_tokenizer, resolve
 from codedose.prompt import ask
@@ -97,30 +98,6 @@ def roofline(prompt_tokens: int, written: list[int], dtype: str) -> float:
     print(f"\nmatrix peak {flops / 1e9:.0f} GFLOP/s, memory {bandwidth / 1e9:.1f} GB/s ({dtype})")
     print(f"needed at least: {computed:.1f} s of products, {read:.1f} s of reading weights")
     return max(computed, read)
-
-
-def matrix_peak(kind: object) -> float:
-    import torch
-
-    one, other = (torch.randn(1024, 1024).to(kind) for _ in range(2))
-    return 2 * 1024**3 / fastest(lambda: one @ other)
-
-
-def memory_speed() -> float:
-    import torch
-
-    block = torch.randn(64, 1024, 1024)
-    return block.numel() * 4 / fastest(block.sum)
-
-
-def fastest(do: object) -> float:
-    do()  # type: ignore[operator]
-    times = []
-    for _ in range(8):
-        start = time.perf_counter()
-        do()  # type: ignore[operator]
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def main() -> None:
