@@ -53,6 +53,17 @@ def micro_batches(lengths: Sequence[int], most: int, *, packed: bool) -> Iterato
         yield gathered
 
 
+def in_turn(lengths: Sequence[int], most: int) -> Iterator[slice]:
+    """Stretches of a line of examples, each of at most `most` tokens or of one example."""
+    start = taken = 0
+    for place, length in enumerate(lengths):
+        if place > start and taken + length > most:
+            yield slice(start, place)
+            start, taken = place, 0
+        taken += length
+    yield slice(start, len(lengths))
+
+
 def laid_out(examples: Sequence[Encoded], weights: Sequence[float], *, packed: bool, device: Any) -> Batch:
     """The tensors of a micro-batch. Place t predicts token t + 1 of the same example."""
     import torch

@@ -15,6 +15,11 @@ AGREES = {"float32": 1e-3, "bfloat16_mixed": 3e-2, "bfloat16_pure": 3e-2}  # rel
 
 def weighted_loss(model: Any, batch: Batch, precision: str) -> Any:
     """The weighted sum of next-token losses, in nats. Under causal attention nothing looks right into padding."""
+    return weighted_losses(model, batch, precision)[0]
+
+
+def weighted_losses(model: Any, batch: Batch, precision: str) -> tuple[Any, Any]:
+    """The same sum, and what each of `batch.targets` adds to it, without gradient."""
     import torch
 
     told = {"documents": batch.documents} if batch.is_packed else {}
@@ -25,10 +30,12 @@ def weighted_loss(model: Any, batch: Batch, precision: str) -> Any:
     flat = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.at)
     head = model.get_output_embeddings()
     if is_plain(head):
-        return head_loss()(flat, head.weight, batch.targets, batch.scale, precision)
+        total, each = head_loss()(flat, head.weight, batch.targets, batch.scale, precision)
+        return total, each
     with torch.autocast(batch.tokens.device.type, torch.bfloat16, enabled=precision == "bfloat16_mixed"):
         logits = head(flat)
-    return (torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none") * batch.scale).sum()
+    each = torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none") * batch.scale
+    return each.sum(), each.detach()
 
 
 def is_plain(head: Any) -> bool:
@@ -54,13 +61,14 @@ def head_loss() -> Any:
             words = weight.detach().to(kind)
             of_hidden = torch.empty_like(hidden)
             of_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-            total = hidden.new_zeros((), dtype=exact)
+            total, each = hidden.new_zeros((), dtype=exact), hidden.new_empty(len(hidden), dtype=exact)
             for start in range(0, len(hidden), HEAD_ROWS):
                 part = slice(start, start + HEAD_ROWS)
                 states = hidden[part].to(kind)
                 logits = (states @ words.T).to(exact)
                 whole = logits.logsumexp(-1)
-                total += ((whole - logits.gather(1, targets[part, None])[:, 0]) * scale[part]).sum()
+                each[part] = (whole - logits.gather(1, targets[part, None])[:, 0]) * scale[part]
+                total += each[part].sum()
                 # d loss / d logits: what the model expects, less one for what came.
                 logits.sub_(whole[:, None]).exp_()
                 logits.scatter_add_(1, targets[part, None], logits.new_full((len(states), 1), -1.0))
@@ -69,10 +77,11 @@ def head_loss() -> Any:
                 if of_weight is not None:
                     of_weight += (pull.T @ states).to(weight.dtype)
             ctx.save_for_backward(of_hidden, *([] if of_weight is None else [of_weight]))
-            return total
+            ctx.mark_non_differentiable(each)
+            return total, each
 
         @staticmethod
-        def backward(ctx: Any, outer: Any) -> Any:
+        def backward(ctx: Any, outer: Any, _: Any) -> Any:
             of_hidden, *of_weight = ctx.saved_tensors
             return of_hidden * outer, *([each * outer for each in of_weight] or [None]), None, None, None
 
