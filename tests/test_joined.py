@@ -15,6 +15,7 @@ import yaml
 from conftest import SMALL, changed
 from peft import LoraConfig, PeftModel, get_peft_model
 from tiny import FAMILIES, write_backbone
+from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
 from codedose import stages, tables
@@ -83,6 +84,19 @@ def test_an_adapter_is_merged_as_peft_merges_it(base: Path, tmp_path: Path, sett
     assert all(torch.equal(found[name], weights) for name, weights in wanted.items())
     before = load_model(base, "float32").state_dict()
     assert any(not torch.equal(before[name], weights) for name, weights in found.items())
+
+
+def test_an_adapter_is_merged_on_demand_into_a_folder_that_plain_transformers_loads(base, made, codedose, tmp_path):
+    out = tmp_path / "whole"
+    told = codedose("merge", made, "--onto", base, "--out", out)
+    assert told.code == 0, told.err
+    found = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32).state_dict()
+    wanted = PeftModel.from_pretrained(load_model(base, "float32"), str(made)).merge_and_unload().state_dict()
+    assert all(torch.equal(found[name], weights) for name, weights in wanted.items())
+    assert load_tokenizer(out).encode("a b") == load_tokenizer(base).encode("a b")
+    again = codedose("merge", made, "--onto", base, "--out", out)
+    assert (again.code, f"{out}: is not empty" in again.err) == (2, True)
+    assert "is no adapter" in codedose("merge", out, "--onto", base, "--out", tmp_path / "other").err
 
 
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")

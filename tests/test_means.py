@@ -1,13 +1,16 @@
 """How a training is done changes speed and memory, never what is trained; who hears of it cannot disturb it."""
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
 from accelerate import tracking as accelerates
+from conftest import SMALL, changed
 from test_tune import SETTINGS, silent, some_examples
 from test_tune_resume import Killed, fresh, told
 from tiny import FAMILIES, write_backbone
@@ -161,10 +164,54 @@ def test_tensorboard_finds_the_losses(folder, tmp_path):
 # The command line
 
 
+@pytest.fixture
+def lora_study(tmp_path, folder):
+    lora = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": "all_linear"}
+    told = {
+        "backbones.0.model": str(folder), "prompt.template": "vicuna", "tune.max_length": 300, "keep_checkpoints": True,
+        "tune.method": "lora", "tune.lora": lora, "tune.seeds": 2, "untuned": False, "mix.held_out": 0,
+    }  # fmt: skip
+    path = tmp_path / "lora.yaml"
+    path.write_text(json.dumps(changed(SMALL, told)))
+    return path
+
+
+def training(store: Path) -> pl.DataFrame:
+    files = sorted(store.glob("tune/*/training.parquet"), key=lambda file: file.parent.name)
+    return pl.concat(map(pl.read_parquet, files)).sort("cell", "step")
+
+
+@pytest.mark.long
+def test_a_study_is_the_same_however_its_trainings_are_done(lora_study, codedose, tmp_path):
+    """One after another, adapters in the same passes, and one of them again by two processes that hold parts."""
+    for name, words in {"usual": (), "together": ("--together", "always")}.items():
+        told = codedose("run", lora_study, "--store", tmp_path / name, "--cores", 2, "--gpus", 0, *words)
+        assert told.code == 0, told.err
+    usual, found = training(tmp_path / "usual"), training(tmp_path / "together")
+    assert usual.height == 2 * 2 * 2 * 2  # arms, draws, seeds, steps
+    assert found["cell"].to_list() == usual["cell"].to_list()
+    assert found["loss"].to_list() == pytest.approx(usual["loss"].to_list(), rel=1e-5)
+    folders = [{place.name for place in (tmp_path / store).glob("tune/*")} for store in ("usual", "together")]
+    assert folders[0] == folders[1]
+    said = json.loads(next((tmp_path / "together").glob("together/*/together.json")).read_text())
+    assert said["runs"] == 8
+    assert said["factor"] > 0
+    assert "stopped" not in said
+    assert not (tmp_path / "usual" / "together").exists()
+
+    draws = next((tmp_path / "usual").glob("mix/code-d0*/draws.parquet"))
+    which = ("--arm", "Code", "--draw", 0, "--seed", 1, "--backbone", "tiny", "--out", tmp_path / "two")
+    told = codedose("tune", draws, "--study", lora_study, *which, "--processes", 2, "--sharded")
+    assert told.code == 0, told.err
+    alone = usual.filter(pl.col("cell") == "tiny/Code/d0/s1")["loss"].to_list()
+    assert pl.read_parquet(tmp_path / "two" / "training.parquet")["loss"].to_list() == pytest.approx(alone, rel=1e-5)
+    assert (tmp_path / "two" / "checkpoint" / "adapter_model.safetensors").is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--states", "4bit"), "--states 4bit: must be whole or 8bit"),
+        (("--states", "4bit"), "--states 4bit: must be one of whole, 8bit"),
         (("--report-to", "mail"), "--report-to mail: must be one of tensorboard, wandb, mlflow, trackio"),
     ],
 )
@@ -176,7 +223,7 @@ def test_an_option_that_is_none_is_refused_before_anything_runs(a_study, codedos
 
 
 def test_means_are_in_no_key(planned_keys):
-    usual, other = planned_keys(Means()), planned_keys(Means(True, "8bit", ("wandb",), "x", "y"))
+    usual, other = planned_keys(Means()), planned_keys(Means(True, "8bit", 2, True, "always", ("wandb",), "x", "y"))
     assert usual == other
 
 

@@ -224,10 +224,17 @@ def merged(folder: Path, base: Path, said: Mapping[str, Any]) -> Path:
     """The cache folder with the backbone `base` and an adapter in one; made once."""
 
     def make(out: Path) -> None:
-        merge(folder, base, said).save_pretrained(out)
-        copy_tokenizer(tokenizer_of(base, folder), out)
+        keep_merged(folder, base, said, out, "float32")
 
     return made_once(place_of(folder, base), make)
+
+
+def keep_merged(folder: Path, base: Path, said: Mapping[str, Any], out: Path, dtype: str) -> None:
+    """The backbone `base` with an adapter in its weights as a checkpoint in `out`, with its tokenizer."""
+    import torch
+
+    merge(folder, base, said).to(getattr(torch, dtype)).save_pretrained(out)
+    copy_tokenizer(tokenizer_of(base, folder), out)
 
 
 def tokenizer_of(base: Path, adapter: Path | None) -> Path:

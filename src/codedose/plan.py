@@ -50,6 +50,7 @@ VERSIONS = {
     "mix": 2,
     "balance": 2,
     "lengths": 1,
+    "together": 1,
     "tune": 2,
     "loss": 1,
     "generate": 2,
@@ -149,7 +150,7 @@ class Planner:
     def steps(self) -> list[Step]:
         """All steps, each after those it needs; the last is the report."""
         arms = [*self.held_out, *self.draws.values(), self.balance, *self.lengths.values()]
-        told: list[Step] = [*self.search, self.exclude, self.label, *arms]
+        told: list[Step] = [*self.search, self.exclude, self.label, *arms, *self.together.values()]
         tunes: list[Step] = []
         losses: list[Step] = []
         asked: list[Step] = []
@@ -404,8 +405,45 @@ class Planner:
             how["lora"]["targets"] = told[backbone.family]
         return how
 
-    def tune(self, cell: Cell) -> Step:
+    @cached_property
+    def together(self) -> dict[str, Step]:
+        """By backbone the step that trains its adapters in the same passes, where that may be faster.
+
+        What it leaves is taken up by the cells' own steps, which come after it and are named as if it were not there.
+        """
+        means = self.means
+        may = means.together == "always" or (means.together == "measured" and self.gpus > 0)
+        if self.study.tune.lora is None or means.processes > 1 or not may:
+            return {}
+        tuned = [cell for cell in cells(self.study) if cell.is_tuned_here and cell.name not in self.without]
+        each = {b.name: [cell for cell in tuned if cell.backbone == b] for b in self.study.backbones}
+        return {name: self.together_of(own) for name, own in each.items() if len(own) > 1}
+
+    def together_of(self, own: list[Cell]) -> Step:
+        backbone = own[0].backbone
+        draws = list(dict.fromkeys(self.drawn(cell) for cell in own))
+        runs = [{"cell": cell.name, "seed": cell.seed, "input": draws.index(self.drawn(cell))} for cell in own]
+        return Step(
+            "together",
+            backbone.name,
+            stages.together_step,
+            VERSIONS["together"],
+            {"runs": runs, "how": self.how(backbone), "prompt": self.prompt},
+            tuple(draws),
+            after=(self.lengths[backbone.name],),
+            identity={"backbone": self.identities[backbone.name]},
+            given={
+                "backbone": self.loadable(backbone),
+                "means": asdict(self.means),
+                "steps": {cell.name: self.tune(cell, alone=True).folder for cell in own},
+            },
+            where=self.where(backbone),
+            weight=seconds_to_tune(self.study, backbone) * len(own),
+        )
+
+    def tune(self, cell: Cell, *, alone: bool = False) -> Step:
         backbone = cell.backbone
+        before = [] if alone or backbone.name not in self.together else [self.together[backbone.name]]
         return Step(
             "tune",
             cell.name,
@@ -413,11 +451,11 @@ class Planner:
             VERSIONS["tune"],
             {"cell": cell.name, "seed": cell.seed, "how": self.how(backbone), "prompt": self.prompt},
             (self.drawn(cell),),
-            after=(self.lengths[backbone.name],),
+            after=(self.lengths[backbone.name], *before),
             identity={"backbone": self.identities[backbone.name]},
             given={"backbone": self.loadable(backbone), "means": asdict(self.means)},
             perishable=None if self.study.keep_checkpoints else stages.CHECKPOINT,
-            where=self.where(backbone),
+            where=self.where(backbone, self.means.processes),
             weight=seconds_to_tune(self.study, backbone),
             has_scratch=True,
         )
@@ -550,10 +588,10 @@ class Planner:
         layout = asdict(found.layout) if found.layout else None
         return fingerprint([(name, cached_digest(path)) for name, path in found.files], layout)
 
-    def where(self, backbone: Backbone) -> Where:
+    def where(self, backbone: Backbone, processes: int = 1) -> Where:
         if self.gpus:
-            return Where(cores=1, gpus=1, worker=backbone.name)
-        return Where(cores=1 if backbone.scale < SMALL else self.cores, worker=backbone.name)
+            return Where(cores=processes, gpus=processes, worker=backbone.name)
+        return Where(cores=processes if backbone.scale < SMALL else self.cores, worker=backbone.name)
 
     @cached_property
     def missing(self) -> tuple[list[str], list[str]]:

@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 
 from codedose import tables
-from codedose.errors import CodedoseError, DataError
+from codedose.errors import CodedoseError, DataError, MachineError
 from codedose.runner.step import Progress
-from codedose.runner.store import RECORD, versions
+from codedose.runner.store import RECORD, SCRATCH, versions
 from codedose.tables import Table
 
 SUMMARY = "summary.json"
@@ -26,6 +26,7 @@ CONCURRENCY = 8  # questions under way at once; the endpoint says when that is t
 NOTES = "notes.json"  # what a person must read beside the arms
 CHECKPOINT = "checkpoint"
 MEANS = "means.json"  # how a training was done
+TOGETHER = "together.json"  # how much faster adapters were together
 ALONE = "alone.json"  # how many greedy replies change in bfloat16 when they are asked alone
 ASKED_ALONE = 16  # every so many-th reply is
 CUT = {"turns": "last exchanges were", "reply": "reply was"}  # what prompt.encode cuts
@@ -310,39 +311,36 @@ def tune_step(
     scratch: Path | None = None,
 ) -> None:
     """`inputs` hold the draw. What a killed run had reached waits in `scratch`; `means` are those of tune.means."""
-    from codedose.backbone import identity, load_tokenizer, resolve
-    from codedose.joined import keep_base
-    from codedose.keys import fingerprint
-    from codedose.study import Tune
+    from codedose.backbone import load_tokenizer, resolve
     from codedose.tune import train
-    from codedose.tune.lora import keep_adapter
     from codedose.tune.means import Means
-    from codedose.tune.ready import inner, ready
+    from codedose.tune.spread import train_apart
     from codedose.tune.tracking import Tracking
 
-    settings = Tune.model_validate_json(json.dumps({"seeds": 1, "over_long": "cut", "shrinkage": 1, **how}))
+    settings, by = tuning(how), Means(**(means or {}))
     folder = resolve(**backbone)
-    tokenizer = load_tokenizer(folder)
     draws = take(inputs, tables.DRAWS).sort("slot")
     names = draws["example_id"].to_list()
-    examples = encoded(draws, tokenizer, max_length=settings.max_length, **prompt)
+    examples = encoded(draws, load_tokenizer(folder), max_length=settings.max_length, **prompt)
     forget_models()
-    tuned = ready(folder, settings, seed=seed)
-    by = Means(**(means or {}))
-    work = fingerprint(identity(**backbone), names, how, prompt, seed, versions(), by.states)
+    make = partial(ready_to_train, folder, settings, seed, dict(backbone), out / CHECKPOINT)
+    work = training_work(backbone, names, how, prompt, seed, by)
     with Tracking(by, run=cell, settings={"seed": seed, **how}) as tracking:
-        rows = train(
-            inner(tuned),
-            examples,
-            settings,
-            seed=seed,
-            progress=progress,
-            taken_in=None if draws["step"].null_count() else draws["step"].to_list(),
-            names=names,
-            kept=scratch and kept_for(scratch, work),
-            means=by,
-            hear=tracking.log,
-        )
+        told: dict[str, Any] = {
+            "seed": seed,
+            "progress": progress,
+            "taken_in": taken_in(draws),
+            "names": names,
+            "kept": scratch and kept_for(scratch, work),
+            "means": by,
+            "hear": tracking.log,
+        }
+        if by.processes > 1:
+            rows = train_apart(make, examples, settings, processes=by.processes, sharded=by.sharded, **told)
+        else:
+            model, keep_it = make(None)
+            rows = train(model, examples, settings, **told)
+            keep_it()
     save(out, tables.TRAINING, tables.TRAINING.frame([{"cell": cell, **row} for row in rows]))
     (out / MEANS).write_text(json.dumps({"states": by.states, "checkpointing": by.checkpointing}) + "\n")
     cut = [
@@ -351,11 +349,97 @@ def tune_step(
         if example.cut
     ]
     save(out, tables.DROPS, tables.DROPS.frame(cut))
+
+
+def tuning(how: Mapping[str, Any]) -> Any:
+    """The optimisation of one training (study.Tune), which knows nothing of other arms."""
+    from codedose.study import Tune
+
+    return Tune.model_validate_json(json.dumps({"seeds": 1, "over_long": "cut", "shrinkage": 1, **how}))
+
+
+def taken_in(draws: pl.DataFrame) -> list[int] | None:
+    """The steps that take in the slots of a draw, where it says so."""
+    return None if draws["step"].null_count() else draws["step"].to_list()
+
+
+def training_work(
+    backbone: Mapping[str, Any], names: Sequence[str], how: Mapping[str, Any], prompt: Any, seed: int, by: Any
+) -> str:
+    """The name of just this training, under which its states are kept."""
+    from codedose.backbone import identity
+    from codedose.keys import fingerprint
+
+    return fingerprint(identity(**backbone), names, how, prompt, seed, versions(), by.states)
+
+
+def ready_to_train(
+    folder: Path, settings: Any, seed: int, backbone: Mapping[str, Any], out: Path, device: str | None
+) -> tuple[Any, Callable[[], None]]:
+    """A model, and what keeps it in `out` once it is trained."""
+    from codedose.tune.ready import inner, ready
+
+    tuned = ready(folder, settings, seed=seed, device=device)
+    return inner(tuned), partial(keep_tuned, tuned, folder, settings, backbone, out)
+
+
+def keep_tuned(tuned: Any, folder: Path, settings: Any, backbone: Mapping[str, Any], out: Path) -> None:
+    from codedose.backbone import load_tokenizer
+    from codedose.joined import keep_base
+    from codedose.tune.lora import keep_adapter
+
     if settings.lora:
-        keep_adapter(tuned, out / CHECKPOINT)
-        keep_base(out / CHECKPOINT, folder, backbone)
+        keep_adapter(tuned, out)
+        keep_base(out, folder, backbone)
     else:
-        keep(tuned, tokenizer, out / CHECKPOINT, "float32" if settings.precision == "float32" else "bfloat16")
+        keep(tuned, load_tokenizer(folder), out, "float32" if settings.precision == "float32" else "bfloat16")
+
+
+def together_step(
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    runs: Sequence[Mapping[str, Any]],
+    how: Mapping[str, Any],
+    prompt: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    means: Mapping[str, Any],
+    steps: Mapping[str, str],
+) -> None:
+    """`inputs` hold the draws of `runs` (cell, seed, input); `steps` names the folders of their own tune steps.
+
+    What is trained here waits where those look for what a killed run had reached. Where runs are not faster together,
+    or one of them goes wrong, they train alone: this step says so and is done.
+    """
+    from codedose.backbone import load_tokenizer, resolve
+    from codedose.tune.faster import WORTH, faster
+    from codedose.tune.means import Means
+    from codedose.tune.ready import plain
+    from codedose.tune.together import Run, train_together
+
+    settings, by, root = tuning(how), Means(**means), out.parents[1]
+    folder = resolve(**backbone)
+    tokenizer = load_tokenizer(folder)
+    left = []
+    for run in runs:
+        place = steps[run["cell"]]
+        if (root / place / RECORD).is_file():
+            continue
+        draws = take([inputs[run["input"]]], tables.DRAWS).sort("slot")
+        names = draws["example_id"].to_list()
+        examples = encoded(draws, tokenizer, max_length=settings.max_length, **prompt)
+        kept = kept_for(root / SCRATCH / place, training_work(backbone, names, how, prompt, run["seed"], by))
+        left.append(Run(run["cell"], run["seed"], examples, kept, taken_in(draws), names))
+    forget_models()
+    model = plain(folder, settings)
+    said: dict[str, Any] = {"runs": len(left), "factor": faster(model, left, settings, means=by) if left else 0.0}
+    if said["factor"] >= WORTH or (said["factor"] and by.together == "always"):
+        try:
+            train_together(model, left, settings, progress=progress, means=by)
+        except MachineError as problem:
+            said["stopped"] = str(problem)
+    (out / TOGETHER).write_text(json.dumps(said) + "\n")
 
 
 def encoded(draws: pl.DataFrame, tokenizer: Any, **how: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from codedose.cli import scored
-from codedose.cli.means import Checkpointing, ReportTo, States, means_of
+from codedose.cli.means import Checkpointing, Processes, ReportTo, Sharded, States, means_of
 from codedose.cli.show import AsJson, Out, named, say, say_progress
 from codedose.errors import DataError, StudyError
 
@@ -142,6 +142,8 @@ def tune(
     out: Out,
     checkpointing: Checkpointing = False,
     states: States = "whole",
+    processes: Processes = 1,
+    sharded: Sharded = False,
     report_to: ReportTo = None,
     json: AsJson = False,
 ) -> None:
@@ -156,7 +158,15 @@ def tune(
     from codedose.study import load
 
     loaded = load(study)
-    means = means_of(checkpointing, states, report_to, project=loaded.name, folder=out / "trackers")
+    means = means_of(
+        checkpointing,
+        states,
+        report_to,
+        project=loaded.name,
+        folder=out / "trackers",
+        processes=processes,
+        sharded=sharded,
+    )
     chosen = named(loaded.backbones, backbone, "--backbone")
     frame = tables.read(draws, tables.DRAWS).filter((pl.col("arm") == arm) & (pl.col("draw") == draw))
     if frame.is_empty():
@@ -179,6 +189,31 @@ def tune(
     losses = tables.read(out / "training.parquet", tables.TRAINING)["loss"]
     told = {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1], "out": str(out)}
     say(told, json, list(told.items()))
+
+
+def merge(
+    adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="the folder of a LoRA adapter, as PEFT keeps it")],
+    onto: Annotated[
+        str, typer.Option("--onto", metavar="BACKBONE", help="as a study names it: builtin:..., a folder, a hub id")
+    ],
+    out: Out,
+    revision: Annotated[str | None, typer.Option(help="for a hub id the 40-digit commit")] = None,
+    dtype: Annotated[str, typer.Option(help="of the merged weights: float32 or bfloat16")] = "float32",
+    json: AsJson = False,
+) -> None:
+    """An adapter and its backbone -> one checkpoint that plain transformers loads. Merged in float32."""
+    from codedose.joined import adapter_settings, keep_merged, located
+
+    if dtype not in ("float32", "bfloat16"):
+        raise StudyError(f"--dtype {dtype}: must be float32 or bfloat16")
+    if out.exists() and any(out.iterdir()):
+        raise StudyError(f"{out}: is not empty; choose another folder")
+    base, found = located(str(adapter), {"model": onto, "revision": revision})
+    if found is None:
+        raise StudyError(f"{adapter}: is no adapter but a checkpoint already")
+    out.mkdir(parents=True, exist_ok=True)
+    keep_merged(found, base, adapter_settings(found), out, dtype)
+    say({"out": str(out)}, json, [("out", str(out))])
 
 
 def generate(
@@ -259,4 +294,4 @@ def analyse(
     say(found.to_dicts(), json, shown.select(columns).rows(), columns)
 
 
-COMMANDS: tuple[Any, ...] = (items, tune, generate, scored.score, analyse)
+COMMANDS: tuple[Any, ...] = (items, tune, merge, generate, scored.score, analyse)

@@ -159,7 +159,7 @@ def too_small(planner: Planner) -> list[str]:
         if needed > LARGE_GPU:
             return [
                 f"full tuning of the largest backbone takes {needed / 1e9:.0f} GB before activations: more than one "
-                "80 GB GPU holds, and one training run does not yet spread over several"
+                "80 GB GPU holds; share a training out with codedose run --processes 2 --sharded, or more of them"
             ]
         return []
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codedose.cli.means import Checkpointing, ReportTo, States, means_of
+from codedose.cli.means import Checkpointing, Processes, ReportTo, Sharded, States, Together, means_of
 from codedose.cli.show import AsJson
 from codedose.errors import CodedoseError, StudyError
 
@@ -77,6 +77,9 @@ def run(
     gpus: Gpus = None,
     checkpointing: Checkpointing = False,
     states: States = "whole",
+    processes: Processes = 1,
+    sharded: Sharded = False,
+    together: Together = "measured",
     report_to: ReportTo = None,
     json: AsJson = False,
 ) -> None:
@@ -94,7 +97,16 @@ def run(
 
     root = root_of(study, store)
     planner = planner_of(study, root, cores, gpus)
-    means = means_of(checkpointing, states, report_to, project=planner.study.name, folder=root / "trackers")
+    means = means_of(
+        checkpointing,
+        states,
+        report_to,
+        project=planner.study.name,
+        folder=root / "trackers",
+        processes=processes,
+        sharded=sharded,
+        together=together,
+    )
     planner = replace(planner, means=means)
     make_ready(planner, study)
     teller = Bars() if sys.stdout.isatty() and not json else Lines()

@@ -61,10 +61,10 @@ def train(
     """Tune what in `model` is trainable, in place; one row per optimiser step (tables.TRAINING without its cell).
 
     `examples` stand in the order of their slots, `names` are what errors call them; `taken_in` is that of
-    order.planned. `packed` is found out where it is None. `hear` is told every new row. `kept` is a folder in which a
-    state is kept every so many seconds, and from which a killed run of the same work goes on. Raises MachineError for
-    a loss that is not a number, naming the step and its examples, and when not even one example fits into memory;
-    DataError when examples do not fill the steps.
+    order.planned. `packed` is found out where it is None. `hear` is told every row, also those of before. `kept` is a
+    folder in which a state is kept every so many seconds, and from which a killed run of the same work goes on; `team`
+    are the processes that share the training. Raises MachineError for a loss that is not a number, naming the step and
+    its examples, and when not even one example fits into memory; DataError when examples do not fill the steps.
     """
     steps = planned(len(examples), how, seed=seed, taken_in=taken_in)
     model.eval()
@@ -75,6 +75,8 @@ def train(
         checkpoint_layers(model)
     reached = (state.take_up(kept, trained, optimiser, team) if kept else None) or Reached(micro_tokens=micro_tokens)
     reached.micro_tokens = min(reached.micro_tokens, micro_tokens)
+    for row in reached.rows:
+        hear(row)
     model.train()
     with within_documents(model, packed=packed):
         last = time.monotonic()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 States = Literal["whole", "8bit"]
+Together = Literal["measured", "never", "always"]
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
@@ -13,12 +14,17 @@ class Means:
 
     `checkpointing`: layers are computed twice instead of kept (gradient checkpointing). `states`: the optimiser's, in
     the precision of the weights, or in 8 bits with a scale for every 256 (Dettmers et al., 2021, arXiv 2110.02861):
-    a quarter of their memory, and a little noise, which the report mentions. `report_to`: trackers; what they write
-    themselves lies in `folder`, under the name of the `project`.
+    a quarter of their memory, and a little noise, which the report mentions. `processes` share one training; where
+    `sharded` each holds a part of every tensor, else all of it. `together`: adapters of one backbone are trained in
+    the same passes where that was measured to be faster, on a GPU, or never, or always where it can be. `report_to`:
+    trackers; what they write themselves lies in `folder`, under the name of the `project`.
     """
 
     checkpointing: bool = False
     states: States = "whole"
+    processes: int = 1
+    sharded: bool = False
+    together: Together = "measured"
     report_to: tuple[str, ...] = ()
     project: str = "codedose"
     folder: str = "trackers"

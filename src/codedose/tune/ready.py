@@ -12,15 +12,19 @@ from codedose.tune.lora import adapted
 def ready(folder: Path, how: Tune, *, seed: int, device: str | None = None) -> Any:
     """The model of a folder, ready for a training of this seed; peft's wrapper around it where adapters are trained.
 
-    On a `device` that torch names so, or on the fastest.
-
-    Raises MachineError when examples may be longer than the positions that the backbone knows.
+    On a `device` that torch names so, or on the fastest. Raises MachineError when examples may be longer than the
+    positions that the backbone knows.
     """
-    is_pure = how.precision == "bfloat16_pure"
-    half = is_pure or (how.lora is not None and how.precision == "bfloat16_mixed")
-    model = load_model(folder, "bfloat16" if half else "float32", device)  # frozen ones need no float32
-    refuse_short_context(model, how.max_length)
+    model, is_pure = plain(folder, how, device=device), how.precision == "bfloat16_pure"
     return adapted(model, how.lora, seed=seed, backbone=folder.name, pure=is_pure) if how.lora else model
+
+
+def plain(folder: Path, how: Tune, *, device: str | None = None) -> Any:
+    """The model of a folder in the precision that it is trained in, without adapters."""
+    half = how.precision == "bfloat16_pure" or (how.lora is not None and how.precision == "bfloat16_mixed")
+    model = load_model(folder, "bfloat16" if half else "float32", device)  # a frozen one needs no float32 weights
+    refuse_short_context(model, how.max_length)
+    return model
 
 
 def inner(tuned: Any) -> Any:
