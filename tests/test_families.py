@@ -117,7 +117,7 @@ def test_every_step_is_done_and_none_runs_again(line: Line):
         "label": 1,
         "mix": len(ARMS) * DRAWS,
         "balance": 1,
-        "lengths": len(FAMILIES),
+        "lengths": len(FAMILIES) * len(SIZES),
         "held_out": 1,
         "loss": CELLS,
         "items": len(TASKS),
@@ -186,6 +186,27 @@ def test_a_checkpoint_asks_and_reads_like_its_backbone(line: Line):
         )
         assert first.encode(text) == again.encode(text)
         assert (first.eos_token_id, first.bos_token_id) == (again.eos_token_id, again.bos_token_id)
+
+
+def test_no_arm_of_any_draw_trained_on_what_was_held_out(line: Line):
+    held_out = line.rows("held_out", tables.HELD_OUT)
+    assert held_out["label"].value_counts(sort=True)["count"].to_list() == [2, 2, 2]
+    assert set(line.rows("mix", tables.DRAWS)["example_id"]).isdisjoint(held_out["example_id"])
+
+
+def test_every_cell_is_measured_on_the_same_tokens_of_its_backbone(line: Line):
+    losses = line.rows("loss", tables.LOSSES)
+    assert losses.group_by("cell").len()["len"].unique().to_list() == [3]
+    assert losses["cell"].n_unique() == CELLS
+    backbone = losses.with_columns(pl.col("cell").str.split("/").list.first().alias("backbone"))
+    same = backbone.group_by("backbone", "label").agg(pl.col("tokens", "examples").n_unique())
+    assert same.select("tokens", "examples").unique().rows() == [(1, 1)]
+    assert (
+        losses.group_by("label", pl.col("cell").str.split("/").list.first())
+        .agg(pl.col("loss").n_unique())["loss"]
+        .min()
+        == 1 + len(ARMS) * DRAWS
+    )  # each run left weights of its own, and they were what was measured
 
 
 def test_losses_are_borne_by_the_replies_of_the_draws(line: Line):

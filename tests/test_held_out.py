@@ -19,6 +19,9 @@ from codedose.prompt import encode
 from codedose.study import Arm
 from codedose.tables import HELD_OUT, LABELS, MESSAGES
 from codedose.tune import train
+from codedose.tune.attend import within_documents
+from codedose.tune.layout import laid_out, weights_of
+from codedose.tune.loss import weighted_loss
 
 CODE = "def add(a, b): return a + b"
 PROSE = "The river is long and wide in spring"
@@ -112,6 +115,22 @@ def test_the_loss_is_what_transformers_says(folder):
             tokens += example.loss_tokens
         assert found[label]["loss"] == pytest.approx(sums / tokens, rel=1e-5)
         assert (found[label]["tokens"], found[label]["examples"]) == (tokens, size)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_loss_is_that_of_training_in_every_layout(family, packed, tmp_path):
+    """What `weighted_loss` gives for all examples of a label in one micro-batch, whatever stands beside each."""
+    model = load_model(write_backbone(tmp_path / "tiny", family, layers=2, hidden=32), "float32")
+    encoding = reading(tmp_path / "tiny")
+    held_out = pool({"coding": 3, "other": 4})
+    for row in measure(model, held_out, encoding, silent):
+        told = held_out.filter(pl.col("label") == row["label"])["messages"]
+        examples = [encoding(messages) for messages in told]
+        weights = weights_of(examples, "token_mean")
+        with torch.no_grad(), within_documents(model, packed=packed):
+            batch = laid_out(examples, weights, packed=packed, device=model.device)
+            assert row["loss"] == pytest.approx(float(weighted_loss(model, batch, "float32")), rel=1e-5)
 
 
 def test_a_treatment_that_took_is_seen(folder):

@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from codedose.cli import app
 from codedose.cli.planned import describe
 from codedose.cost import cost
 from codedose.errors import MachineError, StudyError
+from codedose.held_out import measure
 from codedose.joined import missing, resolve
 from codedose.plan import Planner, cells, settled
+from codedose.prompt import encode
 from codedose.runner.schedule import Outcome, Slots, Teller, inline, run
 from codedose.runner.step import Step
 from codedose.study import load, parse
@@ -282,7 +285,7 @@ def test_nothing_is_tuned_for_a_joined_cell_and_nothing_mixed_that_nobody_needs(
 
 def test_an_arm_may_exist_only_elsewhere(tmp_path: Path, backbone_folder: Path):
     planner = planned(tmp_path, THEIRS, {"analyse.primary.arm": "Theirs"})
-    assert counted(planner) - counted(planned(tmp_path, None)) == {"generate": 4, "score": 2}
+    assert counted(planner) - counted(planned(tmp_path, None)) == {"loss": 2, "generate": 4, "score": 2}
     found = [cell for cell in cells(planner.study) if cell.checkpoint]
     assert [cell.name for cell in found] == ["tiny/Theirs/d0/s0/elsewhere", "tiny/Theirs/d1/s0/elsewhere"]
     assert {cell.columns["share"] for cell in found} == {None}
@@ -370,6 +373,26 @@ def test_a_joined_checkpoint_replies_as_the_tuned_one(line: tuple[Path, Planner,
     assert not here.sort("item_id")["text"].equals(untuned.sort("item_id")["text"])
 
 
+def test_the_loss_of_a_joined_cell_is_that_of_the_tuned_one_and_of_an_adapter_that_of_both_merged(
+    line: tuple[Path, Planner, Planner], base: Path
+):
+    home, first, second = line
+    here = rows(home / "store", first, "loss", tables.LOSSES)
+    there = rows(home / "other-store", second, "loss", tables.LOSSES)
+
+    def of(losses: pl.DataFrame, cell: str) -> list[float]:
+        return losses.filter(pl.col("cell") == cell).sort("label")["loss"].to_list()
+
+    assert of(here, "tiny/Code/d0/s0") == of(there, "tiny/Code/d0/s0/elsewhere")
+    assert of(here, "tiny/Code/d0/s0") != of(here, "tiny/untuned")
+    step = next(s for s in second.steps if s.kind == "held_out")
+    held_out = stages.take([home / "other-store" / step.folder], tables.HELD_OUT)
+    encoding = partial(encode, tokenizer=load_tokenizer(base), template="vicuna", system=None, max_length=512)
+    apart = PeftModel.from_pretrained(load_model(base, "float32"), str(home / THEIRS[0]["checkpoint"]))
+    wanted = [row["loss"] for row in measure(apart, held_out, encoding, lambda done, of, note: None)]
+    assert of(there, "tiny/Theirs/d0/s0/elsewhere") == pytest.approx(wanted, rel=1e-4)
+
+
 def test_scores_and_report_say_what_was_trained_elsewhere(line: tuple[Path, Planner, Planner]):
     home, _, second = line
     scores = rows(home / "other-store", second, "score", tables.SCORES)
@@ -427,4 +450,4 @@ def test_an_adapter_is_asked_on_plain_files(line: tuple[Path, Planner, Planner],
 def test_a_failed_joined_cell_is_one_that_is_missing(line: tuple[Path, Planner, Planner]):
     _, _, second = line
     partial = replace(second, without=frozenset({"tiny/Theirs/d1/s0/elsewhere"}))
-    assert counted(second) - counted(partial) == {"generate": 2, "score": 1}
+    assert counted(second) - counted(partial) == {"loss": 1, "generate": 2, "score": 1}

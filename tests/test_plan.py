@@ -343,6 +343,23 @@ def test_a_failed_training_takes_its_cell_and_no_other_out_of_the_report(planned
     assert partial.steps[-1].settings["missing"] == sorted(lost)
 
 
+def test_a_loss_that_cannot_be_measured_leaves_the_cell_and_its_answers_in_the_report(planned):
+    planner = planned()
+    loss = next(step for step in planner.steps if step.kind == "loss")
+    assert failed_cells([loss]) == frozenset()
+    partial = replace(planner, unmeasured=failed_cells([loss], ("loss",)))
+    assert count(planner) - count(partial) == {"loss": 1}
+    assert {s.key for s in partial.steps} - {s.key for s in planner.steps} == {partial.steps[-1].key}
+    assert partial.steps[-1].settings["missing"] == []
+
+
+def test_held_out_examples_hang_on_the_pool_alone_and_zero_leaves_them_and_the_losses_out(planned):
+    planner, bare = planned(), planned({"mix.held_out": 0})
+    assert count(planner) - count(bare) == {"held_out": 1, "loss": count(planner)["score"]}
+    more = planned({"mix.budget": 12, "mix.draws": 3, "tune.learning_rate": 2e-3})
+    assert planner.held_out[0].key == more.held_out[0].key
+
+
 # Why a step would run
 
 

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import html
 import html.parser
 import itertools
 import json
@@ -75,6 +76,7 @@ def planted_study() -> dict[str, Any]:
         "label": {"by": "stated"},
         "joined": None,
         "mix": {
+            "held_out": 8,
             "match_on": "examples",
             "design": "fixed",
             "budget": 48,
@@ -317,6 +319,16 @@ def test_the_tables_beside_the_page_hold_every_row_and_no_formula(page: Path) ->
         for column in (name for name, kind in frame.schema.items() if kind == pl.String):
             assert not told[column].fill_null("").str.contains(FORMULA_SIGNS).any()
             assert set(told[column].str.strip_prefix("'")) == set(frame[column].str.strip_prefix("'"))
+
+
+def test_cells_whose_loss_could_not_be_measured_are_named_and_their_answers_stay(tmp_path: Path) -> None:
+    tables = planted_tables()
+    lost = sorted(set(tables["losses"]["cell"]))[0]
+    text = report(
+        tmp_path, {**tables, "losses": tables["losses"].filter(pl.col("cell") != lost)}, missing=[]
+    ).read_text()
+    assert f"Measuring the loss failed for 1 cell, whose answers stand: {lost}." in html.unescape(text)
+    assert "Missing cells" not in text
 
 
 def test_a_missing_table_and_a_wrong_one_are_refused_by_name(tmp_path: Path) -> None:

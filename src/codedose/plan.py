@@ -9,7 +9,7 @@ The leak search looks at the pool and all items, but an arm depends only on whic
 the key of `exclude` is that of its list. Until the search has run, the list and all that rests on it are pending.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -133,8 +133,9 @@ class Planner:
     """A study, where its relative paths start, and what this machine offers; `steps` is its plan.
 
     `excluded` holds the examples that the leak search found, sorted; None: it has not run yet (see `settled`).
-    `without` names cells that failed: the plan then ends in a partial report that says so. `own` are tasks that
-    are given in code and not in files. `means` say how trainings are done here.
+    `without` names cells that failed: the plan then ends in a partial report that says so; `unmeasured` those that
+    only lack their loss on held-out text. `own` are tasks that are given in code and not in files. `means` say how
+    trainings are done here.
     """
 
     study: Study
@@ -143,6 +144,7 @@ class Planner:
     gpus: int = 0
     excluded: tuple[str, ...] | None = None
     without: frozenset[str] = frozenset()
+    unmeasured: frozenset[str] = frozenset()
     own: tuple[Task, ...] = ()
     means: Means = field(default_factory=Means)
 
@@ -159,7 +161,7 @@ class Planner:
             if cell.name in self.without:
                 continue
             tune = self.tune(cell) if cell.is_tuned_here else None
-            loss = [self.loss(cell, held_out, tune) for held_out in self.held_out]
+            loss = [self.loss(cell, held_out, tune) for held_out in self.held_out if cell.name not in self.unmeasured]
             generate = [self.generate(cell, task, tune) for task in self.uses]
             score = self.score(cell, generate)
             told += [*([tune] if tune else []), *loss, *generate, score]
@@ -638,7 +640,7 @@ def settled(planner: Planner, root: Path) -> Planner:
     return replace(planner, excluded=tuple(found["example_id"].sort()))
 
 
-def failed_cells(failed: Iterable[Step]) -> frozenset[str]:
-    """The cells that lack something because these steps failed or never started."""
-    named = (step.settings["cell"] for step in failed if step.kind in ("tune", "loss", "generate", "score"))
+def failed_cells(failed: Iterable[Step], kinds: Collection[str] = ("tune", "generate", "score")) -> frozenset[str]:
+    """The cells that lack something because these steps, of these kinds, failed or never started."""
+    named = (step.settings["cell"] for step in failed if step.kind in kinds)
     return frozenset(str(cell["cell"] if isinstance(cell, Mapping) else cell) for cell in named)

@@ -3,6 +3,7 @@
 Each fills the folder `out` from the folders of the steps it needs. A file is named after its table.
 """
 
+import gc
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -484,26 +485,41 @@ def loss_step(
     checkpoint: str | None = None,
 ) -> None:
     """`inputs` are the held-out examples and, for a tuned cell, the tune step's folder. In float32, whatever asks."""
+    from codedose.backbone import load_model, load_tokenizer
+    from codedose.generate.own import with_adapter
     from codedose.held_out import measure
+    from codedose.joined import tokenizer_of
     from codedose.prompt import encode
 
-    held = loaded(*folders_of(inputs[1:], backbone, checkpoint), "transformers", "float32")
-    as_trained = partial(encode, tokenizer=held.tokenizer, **prompt, max_length=max_length)
-    rows = measure(held.model, take(inputs[:1], tables.HELD_OUT), as_trained, progress)
+    folder, adapter = folders_of(inputs[1:], backbone, checkpoint)
+    forget_models()
+    model = with_adapter(folder, adapter, "float32") if adapter else load_model(folder, "float32")
+    as_trained = partial(
+        encode, tokenizer=load_tokenizer(tokenizer_of(folder, adapter)), **prompt, max_length=max_length
+    )
+    rows = measure(model, take(inputs[:1], tables.HELD_OUT), as_trained, progress)
     save(out, tables.LOSSES, tables.LOSSES.frame([{"cell": cell, **row} for row in rows]))
 
 
 @lru_cache(maxsize=1)
 def loaded(folder: Path, adapter: Path | None, engine_name: str, dtype: str) -> Any:
-    """The model and tokenizer of a folder as an engine holds them; the last one asked for stays in this process."""
+    """The model and tokenizer of a folder as an engine holds them; the last one asked for stays in this process.
+
+    What was held before goes first: two may not fit, and vLLM refuses to start where most of a GPU is not free.
+    """
     from codedose.generate import engine
 
+    forget_models()
     return engine(engine_name).load(folder, dtype, adapter)
 
 
 def forget_models() -> None:
-    """Two models at once may not fit."""
+    """Free what models took here, for another one: torch would keep a GPU's memory for itself."""
+    import torch
+
     loaded.cache_clear()
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def generate_step(

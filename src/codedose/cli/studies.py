@@ -124,7 +124,7 @@ def run(
                     remember(root, planner.study.name, planner.steps)
                     outcome.add(do(planner.steps))
                 whole, planner = planner.steps, without_failed(planner, outcome)
-                if planner.without and planner.has_cells:
+                if (planner.without or planner.unmeasured) and planner.has_cells:
                     remember(root, planner.study.name, [*whole, *planner.steps])
                     outcome.add(do(planner.steps))
         finally:
@@ -134,12 +134,13 @@ def run(
 
 
 def without_failed(planner: "Planner", outcome: "Outcome") -> "Planner":
-    """The same study without the cells that failed, for a partial report that names them."""
+    """The same study without the cells and the losses that failed, for a partial report that names them."""
     from dataclasses import replace
 
     from codedose.plan import failed_cells
 
-    return replace(planner, without=failed_cells([*(f.step for f in outcome.failed), *outcome.blocked]))
+    failed = [*(f.step for f in outcome.failed), *outcome.blocked]
+    return replace(planner, without=failed_cells(failed), unmeasured=failed_cells(failed, ("loss",)))
 
 
 def status(study: StudyFile, store: StorePath = None, json: AsJson = False) -> None:

@@ -51,6 +51,7 @@ def sections(study: Mapping[str, Any], tables: Tables, provenance: Sequence[Mapp
         "design": design(study, tables),
         "balance": balance(study, tables),
         "treatment": treatment.told(measured(tables), frame.arms, compared(study)),
+        "unmeasured": unmeasured(tables) if study["mix"]["held_out"] else [],
         "accuracy": accuracy(tables["accuracies"], frame),
         "contrasts": contrasts(tables["effects"], frame),
         "training": training(tables),
@@ -165,6 +166,11 @@ def balance(study: Mapping[str, Any], tables: Tables) -> dict[str, object]:
 
 def measured(tables: Tables) -> pl.DataFrame:
     return treatment.measured(tables["losses"], tables["scores"])
+
+
+def unmeasured(tables: Tables) -> list[str]:
+    """The cells that were asked and whose loss was to be measured, and was not."""
+    return sorted(set(tables["scores"]["cell"]) - set(tables["losses"]["cell"]))
 
 
 def compared(study: Mapping[str, Any]) -> tuple[str, str]:
