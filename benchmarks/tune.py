@@ -34,8 +34,7 @@ SCRIPTS = Path(__file__).parent / "peers"
 REAL = Path(__file__).parents[2] / "shared" / "data" / "ift"
 FILES = ("lima", "oasst_en_100_tree", "gpteacher_codegen", "alpaca_5000")
 ROW = "{:<38}{:>9}{:>9}{:>10}{:>10}{:>10}{:>9}{:>9}"
-# layouts of TRL
-PEERS = (("packed", 512), ("packed", 1024), ("packed", 4096), ("padded", 1), ("padded", 2), ("padded", 4))
+LAYOUTS = ("packed:512", "packed:1024", "packed:4096", "padded:1", "padded:2", "padded:4")  # of TRL
 RATES = {"full": 2e-5, "lora": 2e-4}
 OPERATIONS = {"full": 6, "lora": 4}  # of each weight and token: forward, gradient of the input, gradient of the weight
 PATIENCE = 3600  # seconds
@@ -153,15 +152,15 @@ class Measuring:
         return self.dtype, self.step, RATES[self.method]
 
 
-def compared(measuring: Measuring) -> tuple[Told, dict[str, float]]:
+def compared(measuring: Measuring, layouts: Sequence[str]) -> tuple[Told, dict[str, float]]:
     """Ours at its last run, and its real tokens a second over those of each layout of TRL.
 
     Ours runs before and after each layout, and the seconds of both are averaged.
     """
     before, ratios = measuring.ours(), {}
-    for layout, size in PEERS:
+    for layout, _, size in (each.partition(":") for each in layouts):
         name = f"trl {measuring.method}, {layout} {size}"
-        theirs = measuring.theirs(layout, size)
+        theirs = measuring.theirs(layout, int(size))
         if isinstance(theirs, str):
             print(f"{name}: not measured ({theirs})", flush=True)
             continue
@@ -192,6 +191,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=64, help="conversations")
     parser.add_argument("--step", type=int, default=8, help="conversations of a step; the first step warms up")
     parser.add_argument("--longest", type=int, default=512, help="tokens of a conversation")
+    parser.add_argument("--layouts", choices=LAYOUTS, nargs="+", default=LAYOUTS, help="of TRL")
     parser.add_argument("--trl", type=Path, default=Path(".venv-trl"), help="its virtual environment")
     said = parser.parse_args()
     if said.count % said.step or said.count == said.step:
@@ -208,7 +208,7 @@ def main() -> None:
         write(chosen, path)
         for method in said.method:
             measuring = Measuring(method, said.dtype, path, said.step, said.trl)
-            ours, ratios = compared(measuring)
+            ours, ratios = compared(measuring, said.layouts)
             tell(method, ours, ratios, needed(timed, method), said.dtype)
             best[method] = min((ratio for name, ratio in ratios.items() if name.startswith("packed")), default=None)
     print(", ".join(f"{method} tuning against TRL packed: {ratio:.2f}x" for method, ratio in best.items() if ratio))
