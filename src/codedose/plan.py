@@ -52,7 +52,7 @@ VERSIONS = {
     "lengths": 1,
     "tune": 2,
     "loss": 1,
-    "generate": 2,
+    "generate": 3,
     "score": 3,
     "analyse": 1,
     "report": 3,
