@@ -53,7 +53,7 @@ VERSIONS = {
     "together": 1,
     "tune": 2,
     "loss": 1,
-    "generate": 2,
+    "generate": 3,
     "score": 3,
     "analyse": 1,
     "report": 3,

@@ -17,7 +17,9 @@ from codedose.generate.engine import Loaded, Sampling
 from codedose.generate.row import Row, Rules, Written, ends_answer
 from codedose.joined import adapter_settings, merge, tokenizer_of
 
-READ_AT_ONCE = 4096  # tokens of prompts in one forward pass, padding included
+# Tokens of prompts in one forward pass, padding included. A CPU is as fast at few, and few rows of like length are
+# padded less; what passes between two layers then stays in its cache as well.
+READ_AT_ONCE = {"cpu": 512, "cuda": 4096}
 
 
 def load(folder: Path, dtype: str, adapter: Path | None = None) -> Loaded:
@@ -25,6 +27,7 @@ def load(folder: Path, dtype: str, adapter: Path | None = None) -> Loaded:
 
     MachineError for layers that are no attention over all that was read.
     """
+    from codedose.generate.packed import with_packed_head
     from codedose.generate.shelf import FULL, SLIDING, kinds_of_layers
 
     model = with_adapter(folder, adapter, dtype) if adapter else load_model(folder, dtype)
@@ -34,7 +37,7 @@ def load(folder: Path, dtype: str, adapter: Path | None = None) -> Loaded:
             "say generate.engine: vllm"
         )
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return Loaded(model, load_tokenizer(tokenizer_of(folder, adapter)), context)
+    return Loaded(with_packed_head(model), load_tokenizer(tokenizer_of(folder, adapter)), context)
 
 
 def with_adapter(folder: Path, adapter: Path, dtype: str) -> Any:
@@ -63,7 +66,7 @@ def generate(
     with torch.inference_mode():
         shelves = Shelves.of(loaded.model, len(rows), max(map(len, prompts)) + rules.room)
         read_shared(shelves, rows)
-        for part in parts([len(row.feed) for row in rows]):
+        for part in parts([len(row.feed) for row in rows], READ_AT_ONCE[loaded.model.device.type]):
             go_on(shelves, rows[part], part, max(len(row.feed) for row in rows[part]), draws)
         active = list(rows)
         while leave(shelves, active):
@@ -87,12 +90,12 @@ def alike(some: Sequence[int], others: Sequence[int]) -> int:
     return next(differ, min(len(some), len(others)))
 
 
-def parts(lengths: Sequence[int]) -> Iterator[slice]:
-    """Stretches of rows, each to be read in one forward pass."""
+def parts(lengths: Sequence[int], most: int) -> Iterator[slice]:
+    """Stretches of rows, each to be read in one forward pass of at most `most` tokens if it holds several rows."""
     start = longest = 0
     for place, length in enumerate(lengths):
         longest = max(longest, length)
-        if place > start and longest * (place + 1 - start) > READ_AT_ONCE:
+        if place > start and longest * (place + 1 - start) > most:
             yield slice(start, place)
             start, longest = place, length
     yield slice(start, len(lengths))
@@ -127,8 +130,10 @@ def head(model: Any, hidden: Any) -> Any:
     """The score of each token of the vocabulary (rows x vocabulary)."""
     from torch.nn.functional import linear
 
+    from codedose.generate.packed import Packed
+
     layer = model.get_output_embeddings()
-    if hidden.device.type == "cpu" and layer.bias is None:
+    if hidden.device.type == "cpu" and layer.bias is None and not isinstance(layer, Packed):
         # The other way round: for few rows and a large vocabulary twice as fast on a CPU (LOG.md).
         return linear(layer.weight, hidden).T
     return layer(hidden)
