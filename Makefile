@@ -7,6 +7,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
+# Tests use one core each: files side by side, each file's by one process, so that what they share is made once
+JOBS ?= 2
+SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
+
 PEERS := .venv-peers
 LM_EVAL := .venv-lm-eval
 VLLM := .venv-vllm
@@ -19,7 +23,7 @@ study: setup ## set up, and run the quickstart study on the built-in model, pool
 	@$(BIN)/codedose run studies/quickstart.yaml
 
 test: setup ## set up, and run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 setup: $(STAMP) ## the virtual environment with pinned packages
 
@@ -33,7 +37,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 test-long: setup ## the tests that take more than a few seconds
-	@$(BIN)/python -m pytest -m long
+	@$(BIN)/python -m pytest -m long $(SIDE_BY_SIDE)
 
 check: setup ## what CI runs: format, lint, types, import directions, tests
 	@$(BIN)/ruff format --check src tests benchmarks
