@@ -4,6 +4,15 @@ Which slots a step takes in, how many steps there are and how fast they learn fo
 from the arm (order.py). How a step is laid out in memory changes nothing but speed (layout.py): its loss is normalised
 over the whole step. What is trained is the model itself, or adapters in it (lora.py), by one process or several
 (team.py, spread.py).
+
+order      which slots each step takes in, and how fast it learns
+ready      a backbone's folder -> the model as it is tuned; lora: its adapters
+layout     a step's examples -> micro-batches; attend: documents that see only themselves; loss: of a micro-batch
+memory     less at once where it runs out; state: a training on its way as a file, and back
+means      what a person says of how it is done; tracking: who hears of it
+team       what several processes share out; shards, rank, spread: those processes
+together   many adapters in the same passes; shared: a layer under them; faster: whether that pays here
+forecast   what a training will take, from a few of its steps
 """
 
 import math
