@@ -230,7 +230,7 @@ def tell(described: Mapping[str, Any], *, as_json: bool) -> None:
     if described["joined"]:
         print(f"joined     {', '.join(map(plain, described['joined']))}: asked, not trained here")
     print(f"tasks      {', '.join(described['tasks'])}")
-    rows = [(kind, count["of"], count["to_run"]) for kind, count in described["steps"].items()]
+    rows = [(kind, count["of"], count["to_run"]) for kind, count in described["steps"].items() if count["of"]]
     as_table("", ("step", "in the plan", "to run"), rows)
     tell_cost(described)
     reasons = Counter(entry["why"] for entry in described["why"])
