@@ -149,7 +149,7 @@ def test_a_task_a_backbone_or_an_arm_more_leaves_what_is_done_as_it_is(keys):
             | {"score", "analyse", "report"},
         ),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)),
 )
 def test_a_change_runs_again_what_it_decides_and_nothing_else(keys, changes, kinds):
     assert differing(keys(), keys(changes)) == kinds
