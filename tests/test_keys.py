@@ -41,7 +41,7 @@ def test_canonical_values_pass_through_json_unchanged(value):
         {("a", "b"): 1},
         {None: 1},
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_value_without_stable_text_has_no_identity(unstable):
     with pytest.raises(TypeError, match="plain values"):
