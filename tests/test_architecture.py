@@ -18,6 +18,7 @@ LAYERS = (
     ("pool", "prompt", "backbone", "cost", "logs"),
     ("tasks",),
     ("runner",),
+    ("cells",),
     ("study",),
     ("stated", "tables", "keys", "code", "words", "files"),
     ("errors",),

@@ -15,11 +15,13 @@ from tiny import FAMILIES, SIZES, write_backbone
 
 from codedose import stages, tables
 from codedose.backbone import load_model, load_tokenizer
-from codedose.plan import Planner, cells, settled
+from codedose.cells import cells
+from codedose.plan import Planner, settled
 from codedose.prompt import encode, stop_token
 from codedose.runner.schedule import Outcome, Slots, Teller, inline, run
 from codedose.runner.step import Step
 from codedose.runner.store import is_whole
+from codedose.stages import training
 from codedose.study import Study, load
 
 ARMS = [
@@ -44,7 +46,7 @@ class Line:
 
     def run(self) -> Outcome:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stages, "keep", self.watched(stages.keep))
+            patch.setattr(training, "keep", self.watched(training.keep))
             outcome = self.perform(self.planner.search)
             self.planner = settled(self.planner, self.store)
             outcome.add(self.perform(self.planner.steps))

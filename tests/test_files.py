@@ -11,8 +11,9 @@ from tiny import FAMILIES, write_backbone
 from typer.testing import CliRunner
 
 from codedose import tables
+from codedose.cells import cells
 from codedose.cli import app
-from codedose.plan import Planner, cells
+from codedose.plan import Planner
 from codedose.study import load
 
 TASK = "coin_flip"

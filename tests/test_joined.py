@@ -21,13 +21,14 @@ from typer.testing import CliRunner
 
 from codedose import stages, tables
 from codedose.backbone import load_model, load_tokenizer
+from codedose.cells import cells
 from codedose.cli import app
 from codedose.cli.planned import describe
 from codedose.cost import cost
 from codedose.errors import MachineError, StudyError
 from codedose.held_out import measure
 from codedose.joined import missing, resolve
-from codedose.plan import Planner, cells, settled
+from codedose.plan import Planner, settled
 from codedose.prompt import encode
 from codedose.runner.schedule import Outcome, Slots, Teller, inline, run
 from codedose.runner.step import Step

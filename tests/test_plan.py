@@ -10,9 +10,10 @@ import yaml
 from conftest import SMALL, changed
 
 from codedose import tables
+from codedose.cells import cells
 from codedose.cli.planned import describe, why
 from codedose.errors import StudyError
-from codedose.plan import Planner, cells, failed_cells, settled
+from codedose.plan import Planner, failed_cells, settled
 from codedose.runner.store import forget, perform, release
 from codedose.study import Study, load, parse
 

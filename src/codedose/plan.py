@@ -9,7 +9,7 @@ The leak search looks at the pool and all items, but an arm depends only on whic
 the key of `exclude` is that of its list. Until the search has run, the list and all that rests on it are pending.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -19,6 +19,7 @@ from typing import Any
 from codedose import stages, tables
 from codedose.backbone import BUILTIN, cached_digest, identity
 from codedose.backbone import missing as missing_backbone
+from codedose.cells import Cell, cells
 from codedose.cost import seconds_to_ask, seconds_to_measure, seconds_to_tune
 from codedose.errors import DataError, MachineError, StudyError
 from codedose.generate import resolved
@@ -32,7 +33,6 @@ from codedose.pool.starter import NAME as STARTER
 from codedose.runner.step import Step, Where
 from codedose.runner.store import is_done
 from codedose.study import Arm, Backbone, Source, Study, TaskUse
-from codedose.tables import UNTUNED
 from codedose.tasks import task_named
 from codedose.tasks.own import own_items, read_task, refuse_unfit, refuse_unreadable, values_of
 from codedose.tasks.sources import is_on_hub, located
@@ -60,72 +60,7 @@ VERSIONS = {
 }
 
 AMONG_ARMS = {"seeds", "over_long", "shrinkage"}  # of study.Tune: how many trainings, and on which draws
-ELSEWHERE = "/elsewhere"  # ends the name of a cell that was trained elsewhere
 SMALL = 0.3  # billions of parameters: below, one core a process uses a CPU better than many cores one process
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """An arm that exists only in checkpoints trained elsewhere, with the share that is stated for it."""
-
-    name: str
-    share: float | None
-    control: None = None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One backbone, tuned on one draw of one arm with one seed; or untuned (arm, draw and seed are None).
-
-    `checkpoint` is the folder of one that was trained elsewhere.
-    """
-
-    backbone: Backbone
-    arm: Arm | Foreign | None = None
-    draw: int | None = None
-    seed: int | None = None
-    checkpoint: str | None = None
-
-    @property
-    def is_tuned_here(self) -> bool:
-        return self.arm is not None and self.checkpoint is None
-
-    @property
-    def name(self) -> str:
-        if self.arm is None:
-            return f"{self.backbone.name}/{UNTUNED}"
-        return f"{self.backbone.name}/{self.arm.name}/d{self.draw}/s{self.seed}" + (
-            ELSEWHERE if self.checkpoint else ""
-        )
-
-    @property
-    def columns(self) -> dict[str, object]:
-        """What the scores say of a cell."""
-        return {
-            "cell": self.name,
-            "backbone": self.backbone.name,
-            "family": self.backbone.family,
-            "scale": self.backbone.scale,
-            "arm": self.arm.name if self.arm else UNTUNED,
-            "share": self.arm.share if self.arm and self.arm.control is None else None,
-            "draw": self.draw,
-            "seed": self.seed,
-        }
-
-
-def cells(study: Study) -> Iterator[Cell]:
-    """Every cell of a study: for each backbone the untuned one, then draw by draw all arms and seeds."""
-    folders = {each.place: each.checkpoint for each in study.joined or ()}
-    for backbone in study.backbones:
-        if study.untuned:
-            yield Cell(backbone)
-        for draw, arm, seed in product(range(study.mix.draws), arms_of(study), range(study.tune.seeds)):
-            yield Cell(backbone, arm, draw, seed, folders.get((backbone.name, arm.name, draw, seed)))
-
-
-def arms_of(study: Study) -> list[Arm | Foreign]:
-    """The arms of a study, those last that exist only in checkpoints trained elsewhere."""
-    return [*study.mix.arms, *(Foreign(name, share) for name, share in study.foreign.items())]
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from typing import Any
 from codedose import tables
 from codedose.analyse.power import smallest_effect
 from codedose.backbone import load_tokenizer, resolve
+from codedose.cells import cells
 from codedose.cli.show import as_json as print_json
 from codedose.cli.show import as_table, plain, span
 from codedose.cost import LOSS_BEARING, PROMPT_READ, cost, example_tokens
 from codedose.errors import MachineError
 from codedose.keys import slug
 from codedose.label.llm import cost as price
-from codedose.plan import VERSIONS, Planner, cells
+from codedose.plan import VERSIONS, Planner
 from codedose.runner.schedule import to_run
 from codedose.runner.step import Step
 from codedose.runner.store import RECORD, is_done

@@ -97,7 +97,7 @@ def verdicts(
 
 def cell_of(study: Path, backbone: str, arm: str, draw: int, seed: int) -> dict[str, object]:
     """The columns of a study's cell; StudyError that lists its backbones or arms."""
-    from codedose.plan import Cell, arms_of
+    from codedose.cells import Cell, arms_of
     from codedose.study import load
 
     loaded = load(study)

@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,14 +38,8 @@ class Work:
     how: Tune
     processes: int
     sharded: bool
-    seed: int
-    taken_in: Sequence[int] | None
-    names: Sequence[str] | None
-    packed: bool | None
-    micro_tokens: int
-    kept: Path | None
-    kept_every: float
     means: Means
+    settings: Mapping[str, Any]  # others of tune.train
 
 
 def serve(pipe: Connection, rank: int, work: Work, meeting: Path) -> None:
@@ -114,17 +108,11 @@ def trained(work: Work, rank: int, device: Any, pipe: Connection) -> list[dict[s
         model,
         work.examples,
         work.how,
-        seed=work.seed,
         progress=partial(say, pipe, rank, "progress"),
-        taken_in=work.taken_in,
-        names=work.names,
-        packed=work.packed,
-        micro_tokens=work.micro_tokens,
-        kept=work.kept,
-        kept_every=work.kept_every,
-        means=work.means,
         hear=partial(say, pipe, rank, "row"),
+        means=work.means,
         team=team,
+        **work.settings,
     )
     if work.sharded:
         fresh, keep = work.make("cpu") if rank == 0 else (None, keep)

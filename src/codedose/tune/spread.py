@@ -17,7 +17,7 @@ from typing import Any
 from codedose.errors import MachineError
 from codedose.prompt import Encoded
 from codedose.study import Tune
-from codedose.tune import KEPT_EVERY, MICRO_TOKENS, USUAL, Hear, Progress, unheard
+from codedose.tune import USUAL, Hear, Progress, unheard
 from codedose.tune.means import Means
 from codedose.tune.rank import Make, Word, Work, serve
 
@@ -34,37 +34,31 @@ def train_apart(
     *,
     processes: int,
     sharded: bool,
-    seed: int,
     progress: Progress,
-    taken_in: Sequence[int] | None = None,
-    names: Sequence[str] | None = None,
-    packed: bool | None = None,
-    micro_tokens: int = MICRO_TOKENS,
-    kept: Path | None = None,
-    kept_every: float = KEPT_EVERY,
-    means: Means = USUAL,
     hear: Hear = unheard,
+    means: Means = USUAL,
+    **settings: Any,
 ) -> list[dict[str, Any]]:
-    """tune.train in several processes; the same rows. What was trained is kept by what `make` gave the first of them.
+    """tune.train, whose other `settings` are taken too, in several processes; the same rows.
 
-    `make` is called in every process, so it must be a function of a module, or a partial of one. Where `sharded`, no
-    device ever holds the whole model: one process after the other makes it on the CPU, and the first does so once more
-    to keep what was trained; too little memory then begins again from the kept state, with less at once. Raises what
-    tune.train raises, MachineError where there are too few GPUs, where a process is killed, and for states in 8 bits
-    in shards; RuntimeError with the words of any other failure.
+    What was trained is kept by what `make` gave the first of them. `make` is called in every process, so it must be a
+    function of a module, or a partial of one. Where `sharded`, no device ever holds the whole model: one process after
+    the other makes it on the CPU, and the first does so once more to keep what was trained; too little memory then
+    begins again from the kept state, with less at once. Raises what tune.train raises, MachineError where there are
+    too few GPUs, where a process is killed, and for states in 8 bits in shards; RuntimeError with the words of any
+    other failure.
     """
     refuse_too_few_gpus(processes)
     if sharded and means.states != "whole":
         raise MachineError("optimiser states in 8 bits cannot be sharded; keep them whole, or replicate the model")
-    work = Work(
-        make, examples, how, processes, sharded, seed, taken_in, names, packed, micro_tokens, kept, kept_every, means
-    )
+    work = Work(make, examples, how, processes, sharded, means, settings)
     while True:
         kind, *said = attempt(work, {"progress": progress, "row": hear})
         if kind != "again":
             rows: list[dict[str, Any]] = said[0]
             return rows
-        work = replace(work, micro_tokens=said[0], means=replace(work.means, checkpointing=said[1]))
+        less = {**work.settings, "micro_tokens": said[0]}
+        work = replace(work, settings=less, means=replace(work.means, checkpointing=said[1]))
 
 
 def refuse_too_few_gpus(processes: int) -> None:

@@ -1,0 +1,98 @@
+"""From scores to what a person reads: the analysis and the report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from codedose import tables
+from codedose.runner.step import Progress
+from codedose.runner.store import RECORD
+from codedose.stages.folders import MEANS, NOTES, SUMMARY, save, take
+
+REPORTED = (
+    tables.ACCURACIES,
+    tables.EFFECTS,
+    tables.BALANCE,
+    tables.LENGTHS,
+    tables.SCORES,
+    tables.ITEMS,
+    tables.COMPLETIONS,
+    tables.TRAINING,
+    tables.LOSSES,
+    tables.SOURCES,
+    tables.REPAIRS,
+    tables.LEAKS,
+    tables.DROPS,
+)
+
+
+def analyse_step(
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    primary: list[str],
+    reading: str,
+    confidence: float,
+    margin: float,
+    consistency: list[float],
+    partial: bool,
+) -> None:
+    from codedose.analyse.cells import accuracies
+    from codedose.analyse.effects import effects
+    from codedose.analyse.power import calibrate
+    from codedose.analyse.words import summarise
+
+    scores = take(inputs, tables.SCORES)
+    named = (primary[0], primary[1])
+    cells = accuracies(scores, confidence=confidence, partial=partial)
+    found = effects(
+        scores,
+        primary=named,
+        reading=reading,
+        confidence=confidence,
+        margin=margin,
+        consistency=(consistency[0], consistency[1]),
+        partial=partial,
+    )
+    calibration = calibrate(scores, reading=reading, partial=partial)
+    lines = summarise(
+        found, cells, primary=named, reading=reading, confidence=confidence, margin=margin, calibration=calibration
+    )
+    save(out, tables.ACCURACIES, cells)
+    save(out, tables.EFFECTS, found)
+    (out / SUMMARY).write_text(json.dumps({"lines": lines, "calibration": calibration}, indent=2) + "\n")
+
+
+def report_step(
+    inputs: list[Path], out: Path, *, progress: Progress, study: Mapping[str, Any], missing: list[str]
+) -> None:
+    """`inputs` begin with the analysis; the rest hold the tables that the page shows."""
+    from codedose.report.build import build
+
+    found = {table.name: take(inputs, table) for table in REPORTED}
+    summary = json.loads((inputs[0] / SUMMARY).read_text())["lines"]
+    told = next(folder / NOTES for folder in inputs if (folder / NOTES).is_file())
+    notes = json.loads(told.read_text()) + noted_means(inputs)
+    build(out, study=study, tables=found, summary=summary, provenance=provenance(inputs), missing=missing, notes=notes)
+
+
+def noted_means(folders: Sequence[Path]) -> list[str]:
+    """What is to be said about how trainings were done: states in 8 bits are not quite what the others had."""
+    states = [json.loads((folder / MEANS).read_text())["states"] for folder in folders if (folder / MEANS).is_file()]
+    small = states.count("8bit")
+    return [f"the optimiser states of {small:,} of {len(states):,} trainings were kept in 8 bits"] if small else []
+
+
+def provenance(inputs: Sequence[Path]) -> list[dict[str, Any]]:
+    """The records of these steps and of all that they rest on, in the order of their folders' names."""
+    root = inputs[0].parents[1]
+    records: dict[str, dict[str, Any]] = {}
+    left = [str(folder.relative_to(root)) for folder in inputs]
+    while left:
+        folder = left.pop()
+        if folder not in records:
+            records[folder] = json.loads((root / folder / RECORD).read_text())
+            left += records[folder]["needs"]
+    return [{"step": folder, **records[folder]} for folder in sorted(records)]
