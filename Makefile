@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-# Tests use one core each: JOBS=2 runs two files side by side, each in one process, so that what they share is made once
-JOBS ?= 0
+# Tests use one core each: files side by side, each in one process, so that what they share is made once
+JOBS ?= 2
 SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
 
 PEERS := .venv-peers

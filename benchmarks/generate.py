@@ -13,12 +13,12 @@ to ours is a row of its own. `--also NAME=VENV` measures peers/ask_with_NAME.py 
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import beside
 from peak import matrix_peak, memory_speed
 
 from codedose.backbone import BUILTIN, load_tokenizer, resolve
@@ -27,7 +27,6 @@ from codedose.tasks import TASKS
 from codedose.tasks.task import prompt_of
 from codedose.tasks.twins import generated
 
-SCRIPTS = Path(__file__).parent / "peers"
 ROW = "{:<24}{:>9}{:>9}{:>10}{:>11}{:>12}"
 BATCHES = (16, 32, 64, 128)
 ROWS_OF_OURS = 64
@@ -60,16 +59,8 @@ def write_prompts(path: Path, items: int) -> int:
 
 def told(python: Path | str, script: str, prompts: Path, *how: int | str) -> Told | str:
     """What an engine did with the prompts, or in which words it failed. `how`: limit, dtype, size, and its own."""
-    command = [python, SCRIPTS / script, resolve(BUILTIN, None), prompts, *how]
-    quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    words = [str(part) for part in command]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, env=quiet, check=False, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        return f"no end after {PATIENCE} s"
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    return Told(**json.loads(done.stdout.splitlines()[-1]))
+    said = beside.told(python, script, resolve(BUILTIN, None), prompts, *how, patience=PATIENCE)
+    return said if isinstance(said, str) else Told(**said)
 
 
 def show(name: str, found: Told, ours: Told) -> None:

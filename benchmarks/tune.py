@@ -14,13 +14,13 @@ for each loss-bearing token; none of attention). The last line is the ratio to T
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import beside
 from peak import matrix_peak
 
 from codedose.backbone import BUILTIN, load_tokenizer, resolve
@@ -30,7 +30,6 @@ from codedose.pool.starter import NAME
 from codedose.prompt import Encoded, encode
 from codedose.study import Source
 
-SCRIPTS = Path(__file__).parent / "peers"
 REAL = Path(__file__).parents[2] / "shared" / "data" / "ift"
 FILES = ("lima", "oasst_en_100_tree", "gpteacher_codegen", "alpaca_5000")
 ROW = "{:<38}{:>9}{:>9}{:>10}{:>10}{:>10}{:>9}{:>9}"
@@ -89,15 +88,8 @@ def write(chosen: Sequence[Encoded], path: Path) -> None:
 
 def told(python: Path | str, script: str, *words: object) -> Told | str:
     """What an engine did with the examples, or in which words it failed."""
-    command = [str(part) for part in (python, SCRIPTS / script, resolve(BUILTIN, None), *words)]
-    quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        return f"no end after {PATIENCE} s"
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    return Told(**json.loads(done.stdout.splitlines()[-1]))
+    said = beside.told(python, script, resolve(BUILTIN, None), *words, patience=PATIENCE)
+    return said if isinstance(said, str) else Told(**said)
 
 
 def show(name: str, found: Told) -> None:

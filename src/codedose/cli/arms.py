@@ -136,7 +136,6 @@ def mix(
     from codedose.held_out import set_aside
     from codedose.mix.export import TOOLS, export
     from codedose.study import Mix
-    from codedose.tables import LABELS
 
     if form not in (None, *TOOLS):
         raise StudyError(f"--as {form}: arms are written for {', '.join(TOOLS)}")
@@ -154,7 +153,7 @@ def mix(
     )
     pooled, labelled = tables.read(examples, tables.EXAMPLES), tables.read(labels, tables.LABELLED)
     together = pooled.join(labelled.select("example_id", "label"), on="example_id")
-    kept, told = set_aside(together, held_out, needed=[label for label in LABELS if label != "math" or math])
+    kept, told = set_aside(together, held_out, needed=[label for label in tables.LABELS if label != "math" or math])
     left = together.join(kept, on="example_id", how="anti")
     made, notes = drawn(left, settings, step_size, counter_of(tokenizer, template, max_length, redraw=redraw))
     compared = balance(

@@ -14,7 +14,7 @@ from codedose.errors import CodedoseError, StudyError
 
 if TYPE_CHECKING:
     from codedose.plan import Planner
-    from codedose.runner.schedule import Outcome
+    from codedose.runner.schedule import Outcome, Teller
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study file (YAML)")]
 StorePath = Annotated[Path | None, typer.Option("--store", metavar="PATH", help="the store; default: beside the study")]
@@ -85,15 +85,9 @@ def run(
 ) -> None:
     """Run a study, or go on with it: what is done is never done again."""
     from dataclasses import replace
-    from functools import partial
 
     from codedose.cli.ran import conclude, make_ready
     from codedose.cli.show import Bars, Lines
-    from codedose.plan import settled
-    from codedose.runner.children import Children
-    from codedose.runner.schedule import Outcome, Slots
-    from codedose.runner.schedule import run as perform
-    from codedose.runner.store import locked, remember
 
     root = root_of(study, store)
     planner = planner_of(study, root, cores, gpus)
@@ -112,25 +106,42 @@ def run(
     teller = Bars() if sys.stdout.isatty() and not json else Lines()
     if json:
         teller.say = lambda line: print(line, file=sys.stderr, flush=True)  # type: ignore[method-assign]
+    try:
+        planner, outcome = performed(planner, root, teller)
+    finally:
+        if isinstance(teller, Bars):
+            teller.close()
+    raise typer.Exit(conclude(planner, root, outcome, as_json=json))
+
+
+def performed(planner: "Planner", root: Path, teller: "Teller") -> tuple["Planner", "Outcome"]:
+    """Run all of a plan that can be run, in child processes: the plan in the end, and what was done of it.
+
+    First the leak search, then what rests on it, then a report without what failed.
+    """
+    from functools import partial
+
+    from codedose.plan import settled
+    from codedose.runner.children import Children
+    from codedose.runner.schedule import Outcome, Slots
+    from codedose.runner.schedule import run as perform
+    from codedose.runner.store import locked, remember
+
     slots = Slots(planner.cores, planner.gpus)
     with locked(root):
         remember(root, planner.study.name, planner.steps)
-        try:
-            with Children(planner.gpus) as engine:
-                do = partial(perform, root, slots=slots, submit=engine.submit, tell=teller)
-                outcome = do(planner.search) if planner.is_pending else Outcome()
-                planner = settled(planner, root)
-                if not planner.is_pending:
-                    remember(root, planner.study.name, planner.steps)
-                    outcome.add(do(planner.steps))
-                whole, planner = planner.steps, without_failed(planner, outcome)
-                if (planner.without or planner.unmeasured) and planner.has_cells:
-                    remember(root, planner.study.name, [*whole, *planner.steps])
-                    outcome.add(do(planner.steps))
-        finally:
-            if isinstance(teller, Bars):
-                teller.close()
-    raise typer.Exit(conclude(planner, root, outcome, as_json=json))
+        with Children(planner.gpus) as engine:
+            do = partial(perform, root, slots=slots, submit=engine.submit, tell=teller)
+            outcome = do(planner.search) if planner.is_pending else Outcome()
+            planner = settled(planner, root)
+            if not planner.is_pending:
+                remember(root, planner.study.name, planner.steps)
+                outcome.add(do(planner.steps))
+            whole, planner = planner.steps, without_failed(planner, outcome)
+            if (planner.without or planner.unmeasured) and planner.has_cells:
+                remember(root, planner.study.name, [*whole, *planner.steps])
+                outcome.add(do(planner.steps))
+    return planner, outcome
 
 
 def without_failed(planner: "Planner", outcome: "Outcome") -> "Planner":

@@ -80,8 +80,8 @@ def made_up(count: int, tokens: int, loss_tokens: int) -> list[Encoded]:
 
 
 def limit(threads: int) -> None:
-    """Before torch is imported in a process: as many threads as the runner gives a training."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    """Before torch is imported in a process: as many threads as the runner gives a training, and no bars."""
+    os.environ |= {"OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
 
 
 def attempt(folder: Path, steps: list[list[Encoded]], how: Tune, means: Means) -> Trial:
