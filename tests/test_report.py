@@ -181,7 +181,8 @@ def planted_effects() -> pl.DataFrame:
         rows.append(
             {
                 "view": view, "of": of, "family": family, "backbone": backbone, "contrast": contrast,
-                "reading": reading, "estimate": estimate, "low": None if undefined else estimate - 6,
+                "kind": "difference", "estimand": "these items", "reading": reading,
+                "estimate": estimate, "low": None if undefined else estimate - 6,
                 "high": None if undefined else estimate + 6, "p": None if undefined else 0.0004,
                 "p_adjusted": None if undefined else 0.04, "method": "t over draws", "n_items": 12, "n_draws": 2,
                 "n_runs": 8, "note": f"indicative: two draws {HOSTILE[4]}",

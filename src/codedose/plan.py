@@ -55,8 +55,8 @@ VERSIONS = {
     "loss": 1,
     "generate": 3,
     "score": 3,
-    "analyse": 1,
-    "report": 3,
+    "analyse": 2,
+    "report": 4,
 }
 
 AMONG_ARMS = {"seeds", "over_long", "shrinkage"}  # of study.Tune: how many trainings, and on which draws

@@ -13,6 +13,18 @@ READINGS = ("strict", "lenient", "forced")
 LABELS = ("coding", "math", "other")
 DOMAINS = ("symbolic", "logical", "arithmetic")
 VIEWS = ("overall", "domain", "task")
+# What a row of effects estimates, in percentage points where nothing else is said.
+DIFFERENCE = "difference"  # arm minus arm, tested over draws
+TREND = "trend"  # coefficient of a polynomial over shares
+BEST = "best share"  # in %
+AGREEMENT = "agreement"  # of backbones: a share in %, a coefficient, or points per tenfold scale
+BOOTSTRAP = "bootstrap"  # the same difference with a hierarchical bootstrap interval
+RELATIVE = "relative"  # the same difference in % of what it is compared with
+NOISE = "noise"  # standard error of the same difference from items alone, or from draws alone
+CONTROL = "control"  # two draws of the same arm against each other (A/A)
+MODEL = "model"  # coefficient of the mixed logistic model, in log odds
+EFFECT_KINDS = (DIFFERENCE, TREND, BEST, AGREEMENT, BOOTSTRAP, RELATIVE, NOISE, CONTROL, MODEL)
+THESE_ITEMS, NEW_ITEMS = "these items", "new items of the same kind"  # estimands: always over new draws
 UNTUNED = "untuned"
 LARGE_SMD = 0.1  # |SMD| from which two groups are usually called unbalanced (Austin 2009)
 DOSE = ("share_coding", "share", "code_share", "dose", "changed")  # quantities that are meant to differ between arms
@@ -269,8 +281,10 @@ EFFECTS = Table(
         "family": pl.String,
         "backbone": pl.String,
         "contrast": pl.String,  # "Code - General"
+        "kind": pl.String,  # one of EFFECT_KINDS: what the estimate is
+        "estimand": pl.String,  # "these items" or "new items of the same kind": what the interval is about
         "reading": pl.String,
-        "estimate": pl.Float64,  # percentage points
+        "estimate": pl.Float64,  # percentage points, where the kind says nothing else
         "low": pl.Float64,
         "high": pl.Float64,
         "p": pl.Float64,
@@ -281,7 +295,26 @@ EFFECTS = Table(
         "n_runs": pl.Int64,
         "note": pl.String,
     },
-    frozenset({"family", "backbone", "estimate", "low", "high", "p", "p_adjusted"}),
+    frozenset({"family", "backbone", "estimand", "estimate", "low", "high", "p", "p_adjusted"}),
+)
+
+# One row is one point of a fitted curve over shares (a prediction where no arm has that share).
+CURVES = Table(
+    "curves",
+    {
+        "view": pl.String,
+        "of": pl.String,
+        "family": pl.String,
+        "backbone": pl.String,  # null: pooled over backbones
+        "reading": pl.String,
+        "share": pl.Float64,  # 0 to 1
+        "estimate": pl.Float64,  # accuracy, 0 to 1
+        "low": pl.Float64,  # limits of the curve over draws
+        "high": pl.Float64,
+        "method": pl.String,  # quadratic or spline, and how it was chosen
+        "error": pl.Float64,  # of prediction, in percentage points: root mean square over shares left out; null unknown
+    },
+    frozenset({"family", "backbone", "low", "high", "error"}),
 )
 
 

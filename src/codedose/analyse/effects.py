@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from codedose import tables
 from codedose.analyse.adjust import benjamini_hochberg, holm, per_family
 from codedose.analyse.agreement import CONCORDANCE, SAME_SIGN, concordance, same_sign
 from codedose.analyse.contrasts import CONTRAST, arm_points, contrasted, over_draws, weights
@@ -23,7 +24,7 @@ from codedose.analyse.notes import (
 )
 from codedose.analyse.views import GROUP, VIEW, by_group, in_order, item_counts
 from codedose.errors import DataError
-from codedose.tables import EFFECTS, UNTUNED, check
+from codedose.tables import AGREEMENT, DIFFERENCE, EFFECTS, THESE_ITEMS, TREND, UNTUNED, check
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def effects(
         found += [same_sign(tested, terms.main, consistency), concordance(points)]
     whole = tuned.select("arm").join(pl.DataFrame({"contrast": [BEST, SAME_SIGN, CONCORDANCE]}), how="cross")
     counted = counts(scores, pl.concat([parts.select("arm", "contrast"), whole]))
-    rows = pl.concat(found, how="diagonal_relaxed").join(counted, on=[*GROUP, "contrast"], nulls_equal=True)
+    rows = pl.concat(found, how="diagonal_relaxed").with_columns(kind=kind(), estimand=pl.lit(THESE_ITEMS))
+    rows = rows.join(counted, on=[*GROUP, "contrast"], nulls_equal=True)
     rows = rows.join(item_counts(scores), on=VIEW)
     role = pl.when(is_primary(terms)).then(pl.lit(PRIMARY)).otherwise(pl.lit(SECONDARY))
     note = joined(role, pl.col("note"), pl.lit(None if primary else NO_BASELINE), pl.lit(left_out))
@@ -92,6 +94,19 @@ def settled(
     arm, against = primary or (tuned["arm"][-1], tuned["arm"][0])
     main = f"{arm} - {against}"
     return Terms(main if primary and reading else "", main, against, reading, confidence, margin)
+
+
+def kind() -> pl.Expr:
+    """What a row estimates, in the words of the table."""
+    return (
+        pl.when(pl.col("contrast") == BEST)
+        .then(pl.lit(tables.BEST))
+        .when(pl.col("contrast").is_in([SAME_SIGN, CONCORDANCE]))
+        .then(pl.lit(AGREEMENT))
+        .when(pl.col("kind") == "trend")
+        .then(pl.lit(TREND))
+        .otherwise(pl.lit(DIFFERENCE))
+    )
 
 
 def is_primary(terms: Terms) -> pl.Expr:

@@ -12,6 +12,7 @@ from codedose.analyse.grid import PARTIAL
 from codedose.analyse.power import cheapest_design, smallest_effect
 from codedose.analyse.sentences import case, piece, points, sentence, shown_with
 from codedose.errors import DataError
+from codedose.tables import DIFFERENCE
 
 Row = Mapping[str, Any]
 REPLIES_PER_RUN = 1000.0  # one training run is taken to cost as much as a thousand replies
@@ -37,7 +38,7 @@ def summarise(
     """
     arm, against = primary
     here = effects.filter((pl.col("reading") == reading) & pl.col("family").is_null() & pl.col("backbone").is_null())
-    ours = here.filter(pl.col("contrast") == f"{arm} - {against}")
+    ours = here.filter(pl.col("contrast") == f"{arm} - {against}", pl.col("kind") == DIFFERENCE)
     rows = {view: ours.filter(pl.col("view") == view).to_dicts() for view in ("overall", "domain", "task")}
     if not rows["overall"]:
         raise DataError(f"the effects hold no overall row for {arm} - {against} under the reading {reading!r}")

@@ -8,7 +8,7 @@ import polars as pl
 
 from codedose.report import figures, grids, treatment
 from codedose.report.grids import Grid
-from codedose.tables import DOSE, LABELS, LARGE_SMD, READINGS, UNTUNED
+from codedose.tables import DIFFERENCE, DOSE, LABELS, LARGE_SMD, READINGS, UNTUNED
 
 Tables = Mapping[str, pl.DataFrame]
 SETTINGS = ("pool", "label", "mix", "prompt", "tune", "generate", "analyse")
@@ -219,8 +219,8 @@ def contrasts_under(effects: pl.DataFrame, reading: str, frame: Frame) -> dict[s
     """The primary contrast overall and by domain, by task, per family and backbone; then all that is not it."""
     rows = effects.filter(pl.col("reading") == reading)
     whole = grids.in_view_order(grids.pooled(rows), frame.places, ["contrast"])
-    primary, task = pl.col("contrast") == frame.primary, pl.col("view") == "task"
-    difference = pl.col("contrast").is_in(frame.contrasts)
+    difference, task = pl.col("kind") == DIFFERENCE, pl.col("view") == "task"
+    primary = difference & (pl.col("contrast") == frame.primary)
     grouped = rows.filter(primary, pl.col("backbone").is_not_null() | pl.col("family").is_not_null())
     apart = grids.in_view_order(grouped, frame.places, ["family", "backbone"])
     named = f"{frame.primary} in percentage points, {reading} reading"
@@ -272,7 +272,7 @@ def data(tables: Tables, frame: Frame) -> dict[str, object]:
         "largeSmd": LARGE_SMD,
         "dose": DOSE,
         "accuracies": figures.packed(tables["accuracies"].drop("method", "in_code")),
-        "effects": figures.packed(tables["effects"].select(EFFECTS_DRAWN)),
+        "effects": figures.packed(tables["effects"].filter(pl.col("kind") == DIFFERENCE).select(EFFECTS_DRAWN)),
         "balance": figures.packed(tables["balance"]),
         "labels": LABELS,
         "losses": figures.packed(measured(tables).select(*LOSSES_DRAWN)),
