@@ -74,6 +74,11 @@ def unique_slugs(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def language_codes(study: Mapping[str, Any]) -> list[str]:
+    """The languages that a study lets in, as far as the Hub has a code for them."""
+    return sorted(code for code in study["pool"]["clean"]["languages"] or () if LANGUAGE.fullmatch(code))
+
+
 def quoted(text: object) -> str:
     return f"> {markdown(text)}"
 

@@ -13,6 +13,7 @@ from codedose.report.cards import (
     card,
     findings,
     hub_name,
+    language_codes,
     licence,
     made_by,
     quoted,
@@ -135,7 +136,7 @@ def configs(files: Mapping[Place, str], arms: Sequence[str]) -> list[dict[str, o
 def languages(study: Mapping[str, Any], counts: pl.DataFrame) -> list[str]:
     """The languages that were let in, or those of more than a few of the examples."""
     if study["pool"]["clean"]["languages"]:
-        return sorted(study["pool"]["clean"]["languages"])
+        return language_codes(study)
     told = counts.drop_nulls("lang").group_by("lang").agg(pl.col("rows").sum()).sort("lang")
     total = int(counts["rows"].sum())
     return [lang for lang, rows in told.iter_rows() if LANGUAGE.fullmatch(lang) and rows >= COMMON * total]

@@ -110,7 +110,7 @@ def body(lines: Sequence[Line]) -> Iterator[str]:
         if at:
             yield r"\addlinespace"
         for row, line in enumerate(group):
-            place = "" if row else latex(line.label)
+            place = "" if row else "{}" + latex(line.label)  # a [ or * would belong to the command before it
             cells = [*(cell(score, signed=False) for score in line.scores), *(cell(s, signed=True) for s in line.gains)]
             yield " & ".join([place, latex(line.backbone), *cells]) + r" \\"
 

@@ -7,7 +7,7 @@ import polars as pl
 from huggingface_hub import EvalResult, ModelCardData
 
 from codedose.keys import slug
-from codedose.report.cards import TAGS, card, findings, hub_name, made_by, quoted, shown_name
+from codedose.report.cards import TAGS, card, findings, hub_name, language_codes, made_by, quoted, shown_name
 from codedose.report.escaped import markdown, one_line
 from codedose.report.footnotes import READ
 from codedose.report.grids import number, percent
@@ -88,7 +88,7 @@ def data(
         base_model_relation=("adapter" if adapter else "finetune") if base else None,
         datasets=sorted({source for source in named if source}) or None,
         eval_results=results(study, own, items) or None,
-        language=study["pool"]["clean"]["languages"] and sorted(study["pool"]["clean"]["languages"]),
+        language=language_codes(study) or None,
         library_name="peft" if adapter else "transformers",
         metrics=["accuracy"],
         model_name=name,

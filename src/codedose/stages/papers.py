@@ -77,7 +77,8 @@ def written(out: Path, files: Mapping[str, str]) -> list[Path]:
         for name, text in files.items():
             path = out / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
+            # A study file can hold half a surrogate pair, and no file in UTF-8 can.
+            path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
     except OSError as problem:
         raise DataError(
             f"{out}: cannot be written ({problem.strerror or problem}); name another folder with --out"
