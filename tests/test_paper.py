@@ -202,7 +202,7 @@ def test_the_notes_say_reading_items_draws_estimand_adjustment_and_what_is_missi
         "Each arm: 3 draws of training examples",
         "Estimand: new draws of training examples; these items.",
         "not adjusted",
-        "1 cells failed and are missing: a1/Code/d2/s0.",
+        "1 cell failed, missing here: a1/Code/d2/s0.",
         "Caution: Planted.",
     ):
         assert words in said

@@ -43,7 +43,7 @@ def footnotes(
         bold(study),
     ]
     if missing:
-        told.append(f"A part of the study: {len(missing):,} cells failed and are missing: {listed(missing)}.")
+        told.append(f"A part of the study: {counted(len(missing), 'cell')} failed, missing here: {listed(missing)}.")
     if study["caution"]:
         told.append(f"Caution: {study['caution']}")
     return told
@@ -71,12 +71,9 @@ def repeated(study: Mapping[str, Any], cells: pl.DataFrame) -> str:
     planned, seeds = study["mix"]["draws"], study["tune"]["seeds"]
     tuned = cells.filter(pl.col("arm") != UNTUNED)["n_draws"]
     draws = int(tuned.max() or 0) if tuned.len() else 0  # type: ignore[arg-type]
-    of = f" of {planned:,}" if draws != planned else ""
+    given = counted(draws, "draw") if draws == planned else f"{draws:,} of {counted(planned, 'draw')}"
     few = {1: " One draw allows no claim about the data.", 2: " Two draws are only indicative."}.get(draws, "")
-    return (
-        f"Each arm: {draws:,}{of} draws of training examples, shared by all backbones, with {seeds:,} "
-        f"seed{'' if seeds == 1 else 's'} each.{few}"
-    )
+    return f"Each arm: {given} of training examples, shared by all backbones, with {counted(seeds, 'seed')} each.{few}"
 
 
 def intervals(cells: pl.DataFrame, confidence: str) -> str:
@@ -104,6 +101,10 @@ def bold(study: Mapping[str, Any]) -> str:
     controls = any(arm["control"] for arm in study["mix"]["arms"])
     apart = f"the untuned backbone{' and negative controls' if controls else ''} apart"
     return f"Bold: the highest mean of a row, {apart}; it does not say that the others are lower (see the gains)."
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def together(methods: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ DOCUMENT = r"""% {title}
 \pgfplotsset{{compat=1.16}}
 \begin{{document}}
 {summary}
-
+\clearpage
 {inputs}
 \end{{document}}
 """
@@ -40,7 +40,7 @@ DOCUMENT = r"""% {title}
 def document(question: str, summary: Sequence[str], names: Sequence[str]) -> str:
     """A whole document: what the analysis says, and the files of these names."""
     inputs = "\n".join(rf"\input{{{name}}}" for name in names)
-    told = "\n\n".join([rf"\section*{{{latex(question)}}}", *map(latex, summary)])
+    told = "\n\n".join([rf"\section*{{\raggedright {latex(question)}}}", *map(latex, summary)])
     return DOCUMENT.format(title=latex(question), summary=told, inputs=inputs)
 
 

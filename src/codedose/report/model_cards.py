@@ -7,7 +7,7 @@ import polars as pl
 from huggingface_hub import EvalResult, ModelCardData
 
 from codedose.keys import slug
-from codedose.report.cards import TAGS, card, findings, hub_name, language_codes, made_by, quoted, shown_name
+from codedose.report.cards import BUILTIN, TAGS, card, findings, hub_name, language_codes, made_by, quoted, shown_name
 from codedose.report.escaped import markdown, one_line
 from codedose.report.footnotes import READ
 from codedose.report.grids import number, percent
@@ -140,13 +140,18 @@ def what_it_is(study: Mapping[str, Any], cell: Mapping[str, Any], backbone: Mapp
     share = "a share of coding that is not stated" if cell["share"] is None else f"{100 * cell['share']:g} % coding"
     control = next((arm["control"] for arm in study["mix"]["arms"] if arm["name"] == cell["arm"]), None)
     what = f"a negative control ({control})" if control else share
-    revision = f" at revision {backbone['revision']}" if backbone["revision"] else ""
     return markdown(
-        f"{shown_name(backbone['model'], backbone['revision'])}{revision} ({backbone['family']}, "
-        f"{backbone['scale']:g} billion parameters), tuned on draw {cell['draw']} of the arm {cell['arm']} ({what}) "
-        f"with seed {cell['seed']}. It is one run of an experiment: made to be compared with the other runs of its "
-        "study, and no product."
+        f"{tuned_from(backbone)} ({backbone['family']}, {backbone['scale']:g} billion parameters), tuned on draw "
+        f"{cell['draw']} of the arm {cell['arm']} ({what}) with seed {cell['seed']}. It is one run of an experiment: "
+        "made to be compared with the other runs of its study, and no product."
     )
+
+
+def tuned_from(backbone: Mapping[str, Any]) -> str:
+    model, revision = backbone["model"], backbone["revision"]
+    if model in BUILTIN:
+        return f"{BUILTIN[model]}, its weights restored from a 4-bit file"
+    return shown_name(model, revision) + (f" at revision {revision}" if revision else "")
 
 
 def scores(study: Mapping[str, Any], own: pl.DataFrame, before: pl.DataFrame, items: pl.DataFrame) -> str:
@@ -161,7 +166,7 @@ def scores(study: Mapping[str, Any], own: pl.DataFrame, before: pl.DataFrame, it
         if row:
             span = "–" if row["low"] is None else f"{percent(row['low'])} to {percent(row['high'])}"
             old = untuned.get(task["name"])
-            rest = [percent(found[task["name"], name]["accuracy"]) for name in others]
+            rest = [percent(found.get((task["name"], name), {}).get("accuracy")) for name in others]
             told = [percent(row["accuracy"]), span, percent(old["accuracy"] if old else None), *rest]
             rows.append([dataset_name(task), domain_of(task["name"], items), f"{row['n_items']:,}", *told])
     sure = f"{100 * study['analyse']['confidence']:g} % interval"
