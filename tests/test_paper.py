@@ -373,12 +373,14 @@ def test_a_fitted_curve_is_drawn_where_there_is_one(scores: pl.DataFrame) -> Non
     rows = [
         {"view": "overall", "of": "all", "family": None, "backbone": None, "reading": "strict", "share": share,
          "estimate": 0.5, "low": None, "high": None, "method": "quadratic", "error": None}
-        for share in (0.0, 0.5, 1.0)
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]  # fmt: skip
-    frames = {**frames_of(scores), "curves": CURVES.frame(rows)}
+    part = scores.filter(pl.col("arm") != "Code")
+    frames = {**frames_of(part, primary=("Half", "General")), "curves": CURVES.frame(rows)}
     terms, _ = paper(study_of(), frames, ())
     drawn = panels(terms, frames)["overall"]
     assert [line.kind for line in drawn[0].series] == ["untuned", "curve", "one", "one", "all"]
+    assert [point.share for point in drawn[0].series[1].points] == [0, 25, 50]  # no arm was trained beyond
     assert "curve fitted" in caption("overall", drawn)
     assert "densely dotted" in latex.figures("overall", drawn, "c")
 

@@ -83,8 +83,9 @@ def panel(terms: Terms, title: str, rows: pl.DataFrame, fitted: pl.DataFrame) ->
     pooled = rows.filter(pl.col("family").is_null() & pl.col("backbone").is_null())
     own = () if single else terms.backbones
     lines = [Series(name, "one", points(rows.filter(pl.col("backbone") == name))) for name in own]
-    lines.append(Series(terms.name(None), "all", points(pooled)))
-    lines.append(Series("fitted curve", "curve", curve(fitted)))
+    mean = points(pooled)
+    lines.append(Series(terms.name(None), "all", mean))
+    lines.append(Series("fitted curve", "curve", curve(fitted, mean)))
     lines.append(Series(f"{terms.name(None)}, {UNTUNED}", "untuned", untuned(pooled)))
     kept = tuple(sorted((line for line in lines if line.points), key=lambda line: UPWARDS.index(line.kind)))
     return Panel(title, kept, ticks(kept))
@@ -98,11 +99,14 @@ def points(rows: pl.DataFrame) -> tuple[Point, ...]:
     )
 
 
-def curve(rows: pl.DataFrame) -> tuple[Point, ...]:
-    return tuple(
+def curve(rows: pl.DataFrame, trained: tuple[Point, ...]) -> tuple[Point, ...]:
+    """The fitted curve between the trained shares: beyond them nothing says how far it is off."""
+    shares = [point.share for point in trained]
+    fitted = (
         Point(100 * row["share"], 100 * row["estimate"], percent(row["low"]), percent(row["high"]))
         for row in rows.sort("share", "method").iter_rows(named=True)
     )
+    return tuple(point for point in fitted if shares and min(shares) <= point.share <= max(shares))
 
 
 def untuned(rows: pl.DataFrame) -> tuple[Point, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from codedose.report.footnotes import footnotes
-from codedose.report.grids import MINUS, arm_order, origins_of, places
+from codedose.report.grids import MINUS, arm_order, label_of, origins_of, places
 from codedose.tables import DIFFERENCE, UNTUNED, VIEWS
 
 ALL = "all backbones"
@@ -104,12 +104,6 @@ def domains_of(study: Mapping[str, Any], items: pl.DataFrame) -> dict[str, str]:
     found = dict(items.select("task", "domain").unique().sort("task").iter_rows())
     listed = [use["name"] for use in study["tasks"] if use["name"] in found]
     return {task: found[task] for task in [*listed, *found]}
-
-
-def label_of(view: str, of: str, origins: Mapping[str, str]) -> str:
-    if view == "overall":
-        return "all tasks"
-    return f"{of} ({origins.get(of, 'origin not stated')})" if view == "task" else of
 
 
 def paper(
