@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from codedose import tables
-from codedose.analyse.power import smallest_effect
+from codedose.analyse.chances import DIFFERENCE, Ask, Size, formula, smallest
+from codedose.analyse.moments import ASSUMED, Likeness
 from codedose.backbone import load_tokenizer, resolve
 from codedose.cells import cells
 from codedose.cli.show import as_json as print_json
@@ -27,11 +28,8 @@ from codedose.study import Study, Tune
 from codedose.tune.forecast import Draw, forecast, made_up
 from codedose.tune.means import Means
 
-# An assumption, printed with the figure that rests on it: accuracy, and the spread of one arm in percentage
-# points. `analyse.power.calibrate` takes them from earlier scores instead.
-ASSUMED = {"accuracy": 0.5, "draw_sd": 1.0, "run_sd": 1.0}
-
-
+Like = tuple[Likeness, list[str]]
+POWER, STUDIES = 0.8, 1000
 LARGE_GPU = 80e9  # bytes
 PENDING = (
     "which examples are excluded is known once the leak search has run; what was trained before on the same "
@@ -39,8 +37,11 @@ PENDING = (
 )
 
 
-def describe(planner: Planner, root: Path) -> dict[str, Any]:
-    """Cells, steps and why they run, cost, power and what is missing, as plain values."""
+def describe(planner: Planner, root: Path, like: Like | None = None) -> dict[str, Any]:
+    """Cells, steps and why they run, cost, power and what is missing, as plain values.
+
+    `like` is what the study is taken to be like and what that does not tell; without it, what is assumed.
+    """
     study = planner.study
     left = to_run(root, planner.steps)
     files, backbones = planner.missing
@@ -64,8 +65,8 @@ def describe(planner: Planner, root: Path) -> dict[str, Any]:
         "pending": PENDING if planner.is_pending else None,
         "why": [{"step": step.folder, "why": why(root, step)} for step in left],
         "cost": asdict(cost(planner.whole)),
-        "smallest_effect": detectable(planner),
-        "assumed": ASSUMED,
+        "smallest_effect": detectable(planner, like),
+        "assumed": assumed(like),
         "labelling": labelling(planner, root),
         "missing": [*files, *backbones, *too_small(planner)],
     }
@@ -172,20 +173,36 @@ def too_small(planner: Planner) -> list[str]:
     ]
 
 
-def detectable(planner: Planner) -> float | None:
-    """The smallest difference of the primary contrast that this design shows with 80 % power; None with one draw."""
+def detectable(planner: Planner, like: Like | None) -> float | None:
+    """The smallest difference of the primary contrast that this design shows with 80 % power; None with one draw, or
+    where no difference is as large.
+
+    By formula under what is assumed, by simulation where an earlier study says what to expect.
+    """
     study = planner.study
     if study.mix.draws < 2:
         return None
-    return smallest_effect(
+    size = Size(
         tasks=len(study.tasks),
-        items_per_task=sum(task.count for task in study.tasks) // len(study.tasks),
+        items=sum(task.count for task in study.tasks) // len(study.tasks),
         draws=study.mix.draws,
         seeds=study.tune.seeds,
         backbones=len(study.backbones),
-        confidence=study.analyse.confidence,
-        **ASSUMED,
+        shares=2,
     )
+    ask = Ask(DIFFERENCE, POWER, study.analyse.confidence, STUDIES)
+    if like is None:
+        return formula(size, ASSUMED, ask)
+    found = smallest(size, like[0], ask, name="plan")
+    return None if found is None else found.value
+
+
+def assumed(like: Like | None) -> dict[str, Any]:
+    """What the power rests on: accuracy (0 to 1) and the spread of one arm in percentage points."""
+    likeness, unknown = like or (ASSUMED, [])
+    accuracy = sum(likeness.accuracy) / len(likeness.accuracy)
+    noise = {"accuracy": accuracy, "draw_sd": likeness.draw, "run_sd": likeness.run}
+    return {**noise, "measured": like is not None, "unknown": unknown}
 
 
 def why(root: Path, step: Step) -> str:
@@ -273,12 +290,17 @@ def tell_cost(described: Mapping[str, Any]) -> None:
     backbones, checkpoints = found["download"] / 1e9, found["checkpoints"] / 1e9
     print(f"disk       {backbones:,.1f} GB of backbones, {checkpoints:,.1f} GB of checkpoints")
     effect, assumed = described["smallest_effect"], described["assumed"]
-    if effect is None:
+    if effect is None and described["draws"] > 1:
+        print("power      none: no difference between accuracies of 0 and 100 % would be shown; ask more draws")
+    elif effect is None:
         print("power      none: with one draw no difference can be told from training noise; ask three draws or more")
     else:
+        source = "measured on the earlier scores" if assumed["measured"] else "assumed"
         print(
-            f"power      shows a difference of {effect:.1f} points or more with 80 % power, at accuracy "
-            f"{assumed['accuracy']:.0%}, with {assumed['draw_sd']:g} point of spread between draws and "
-            f"{assumed['run_sd']:g} between runs"
+            f"power      shows a difference of {effect:.1f} points or more with {100 * POWER:g} % power, at accuracy "
+            f"{assumed['accuracy']:.0%}, with {assumed['draw_sd']:.2g} point of spread between draws and "
+            f"{assumed['run_sd']:.2g} between runs ({source})"
         )
+    for sentence in assumed["unknown"]:
+        print(f"           {plain(sentence)}")
     print()
