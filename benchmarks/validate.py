@@ -154,7 +154,12 @@ def true_best(known: pl.DataFrame) -> pl.DataFrame:
 def counted(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Every figure: setting, draws, figure, of, share (0 to 1), n, limits (a name of LIMITS, or none)."""
     for (setting, draws), part in rows.group_by("setting", "draws", maintain_order=True):
-        for figure in (*intervals(part, str(setting)), *families(part, str(setting)), *bests(part), *others(part)):
+        for figure in (
+            *intervals(part, str(setting)),
+            *families(part, str(setting)),
+            *bests(part),
+            *others(part, str(setting)),
+        ):
             yield {"setting": setting, "draws": draws, **figure}
 
 
@@ -189,7 +194,7 @@ def families(part: pl.DataFrame, setting: str) -> Iterator[dict[str, Any]]:
     per = tests.group_by("group", "view", "against", *GROUP, "reading").agg(
         any=pl.col("rejected").any(), false=false.sum(), rejected=pl.col("rejected").sum(), any_false=false.any(),
         found=(pl.col("rejected") & (pl.col("truth").abs() > SAME)).sum(),
-        there=(pl.col("truth").abs() > SAME).sum(),
+        there=(pl.col("truth").abs() > SAME).sum(), tests=pl.len(),
     )  # fmt: skip
     order = (
         per.select("group", "view", "against").unique().sort("group", "view", "against", descending=[True, True, False])
@@ -202,7 +207,7 @@ def families(part: pl.DataFrame, setting: str) -> Iterator[dict[str, Any]]:
         if setting == "mixed" and view == "task":
             yield share("false discoveries", name, rows["false"] / rows["rejected"].clip(1), "false discoveries")
             yield share("found", name, rows["found"].sum() / rows["there"].sum(), None)
-        elif setting == "mixed":
+        elif setting == "mixed" and (rows["there"] < rows["tests"]).any():
             yield share("any false", name, rows["any_false"], "any false")
 
 
@@ -222,13 +227,13 @@ def bests(part: pl.DataFrame) -> Iterator[dict[str, Any]]:
         yield share("shares in the set", name, here["listed"].list.len().mean(), None)
 
 
-def others(part: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """What has no limit here: the bootstrap's coverage where there is nothing to find, and A/A contrasts outside."""
+def others(part: pl.DataFrame, setting: str) -> Iterator[dict[str, Any]]:
+    """What has no limit here: A/A contrasts outside, and the bootstrap, where new items have no effect."""
     for kind, name in ((BOOTSTRAP, "hierarchical bootstrap, overall"), (CONTROL, "A/A contrasts outside, overall")):
         rows = part.filter(pl.col("kind") == kind, pl.col("view") == "overall", pl.col("family").is_null())
         if rows.height and kind == CONTROL:
             yield share("outside", name, rows["estimate"].mean() / 100, None)
-        elif rows.height:
+        elif rows.height and setting == "no effect":
             yield share("coverage", name, held(rows), None)
 
 
