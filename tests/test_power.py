@@ -159,9 +159,9 @@ class TestBySimulation:
     def test_monte_carlo_error_is_the_spread_of_repeated_figures(self):
         """And not that spread once more divided by the root of the number of studies."""
         ask = replace(HOW, studies=300)
-        found = [power_of(MEDIUM, LIKE, 5.0, ask, name=f"repeat {number}") for number in range(60)]
+        found = [power_of(MEDIUM, LIKE, 5.0, ask, name=f"repeat {number}") for number in range(40)]
         spread = np.std([each.value for each in found], ddof=1)
-        assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.3)
+        assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.35)
 
     def test_the_name_decides(self):
         ask = replace(HOW, studies=300)
@@ -287,6 +287,14 @@ class TestLikeness:
     def test_one_backbone_with_one_seed_says_that_it_cannot_tell(self):
         _, unknown = like(earlier(replace(EARLIER, families={"a1": "a"}, items=40), name="single"), reading="strict")
         assert unknown == ["one backbone with one seed: draws have the spread of runs, too"]
+
+    def test_a_task_of_one_item_tells_nothing_of_items_and_does_not_count_as_0(self):
+        table = earlier(replace(EARLIER, items=60, draws=10), name="single item")
+        single = (pl.col("task") == "letters") & (pl.col("item_id") != "letters-0")
+        fewer, other = (like(rows, reading="strict")[0] for rows in
+                        (table.filter(~single), table.filter(pl.col("task") != "letters")))  # fmt: skip
+        assert math.hypot(fewer.item, fewer.item_arm) == pytest.approx(math.hypot(other.item, other.item_arm))
+        assert fewer.item > 0.7
 
     def test_row_order_changes_nothing(self):
         table = earlier(replace(EARLIER, items=20, draws=3), name="order")
@@ -521,6 +529,14 @@ class TestCommand:
         assert told.code == 2
         assert str(path) in told.err
         assert codedose("power", "--reading", "strict").code == 2
+
+    def test_plan_says_what_the_margin_would_take(self, codedose, a_study):
+        easy, hard, beyond = (
+            codedose("plan", a_study({"analyse.margin": margin}), "--json").json["for_margin"]
+            for margin in (20.0, 5.0, 0.01)
+        )
+        assert easy["draws"] * easy["items"] < hard["draws"] * hard["items"]
+        assert beyond is None
 
     def test_plan_takes_earlier_scores(self, codedose, a_study, measured):
         study = a_study({"analyse.reading": "strict", "mix.draws": 5})

@@ -57,6 +57,12 @@ def cheapest(size: Size, likeness: Likeness, points: float, ask: Ask, bounds: Bo
     return None
 
 
+def by_formula(size: Size, likeness: Likeness, points: float, ask: Ask, bounds: Bounds) -> Size | None:
+    """The cheapest design by formula alone: at once, and off by what `cheapest` would add."""
+    sizes = list(candidates(size, likeness, points, ask, bounds))
+    return min(sizes, key=lambda each: (price(each, bounds.run_cost), each.draws, each.seeds)) if sizes else None
+
+
 def candidates(size: Size, likeness: Likeness, points: float, ask: Ask, bounds: Bounds) -> Iterator[Size]:
     """For each number of draws and seeds the fewest items per task that show `points` by formula."""
     weights = float((contrast_of(ask.kind, size.shares) ** 2).sum())

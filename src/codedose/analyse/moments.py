@@ -115,10 +115,10 @@ def pairs_of(values: Floats) -> float:
 
 
 def of_logits(means: Sequence[float], of_items: Floats, shared: Floats) -> dict[str, float]:
-    """`item` and `item_arm` in log odds from variances of chances, over the tasks off the floor and the ceiling."""
-    off = [place for place, mean in enumerate(means) if 0 < mean < 1]
+    """`item` and `item_arm` in log odds from variances of chances, over tasks that tell them: off floor and ceiling."""
+    off = [place for place, mean in enumerate(means) if 0 < mean < 1 and np.isfinite(of_items[place])]
     squared = [logit_sd(means[place], of_items[place]) ** 2 for place in off]
-    if not squared or of_items[off].sum() <= 0:
+    if not squared or of_items[off].sum() <= 0:  # on the floor, items differ in nothing that is seen
         return {"item": 0.0, "item_arm": 0.0}
     part = float(np.clip(shared[off].sum() / of_items[off].sum(), 0, 1))
     whole = float(np.mean(squared))

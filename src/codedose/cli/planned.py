@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from codedose import tables
-from codedose.analyse.chances import DIFFERENCE, Ask, Size, formula, smallest
-from codedose.analyse.moments import ASSUMED, Likeness
 from codedose.backbone import load_tokenizer, resolve
 from codedose.cells import cells
+from codedose.cli.foreseen import POWER, Like, assumed, detectable, for_margin
 from codedose.cli.show import as_json as print_json
 from codedose.cli.show import as_table, plain, span
 from codedose.cost import LOSS_BEARING, PROMPT_READ, cost, example_tokens
@@ -28,8 +27,6 @@ from codedose.study import Study, Tune
 from codedose.tune.forecast import Draw, forecast, made_up
 from codedose.tune.means import Means
 
-Like = tuple[Likeness, list[str]]
-POWER, STUDIES = 0.8, 1000
 LARGE_GPU = 80e9  # bytes
 PENDING = (
     "which examples are excluded is known once the leak search has run; what was trained before on the same "
@@ -65,7 +62,9 @@ def describe(planner: Planner, root: Path, like: Like | None = None) -> dict[str
         "pending": PENDING if planner.is_pending else None,
         "why": [{"step": step.folder, "why": why(root, step)} for step in left],
         "cost": asdict(cost(planner.whole)),
-        "smallest_effect": detectable(planner, like),
+        "smallest_effect": detectable(study, like),
+        "margin": study.analyse.margin,
+        "for_margin": for_margin(study, like),
         "assumed": assumed(like),
         "labelling": labelling(planner, root),
         "missing": [*files, *backbones, *too_small(planner)],
@@ -173,38 +172,6 @@ def too_small(planner: Planner) -> list[str]:
     ]
 
 
-def detectable(planner: Planner, like: Like | None) -> float | None:
-    """The smallest difference of the primary contrast that this design shows with 80 % power; None with one draw, or
-    where no difference is as large.
-
-    By formula under what is assumed, by simulation where an earlier study says what to expect.
-    """
-    study = planner.study
-    if study.mix.draws < 2:
-        return None
-    size = Size(
-        tasks=len(study.tasks),
-        items=sum(task.count for task in study.tasks) // len(study.tasks),
-        draws=study.mix.draws,
-        seeds=study.tune.seeds,
-        backbones=len(study.backbones),
-        shares=2,
-    )
-    ask = Ask(DIFFERENCE, POWER, study.analyse.confidence, STUDIES)
-    if like is None:
-        return formula(size, ASSUMED, ask)
-    found = smallest(size, like[0], ask, name="plan")
-    return None if found is None else found.value
-
-
-def assumed(like: Like | None) -> dict[str, Any]:
-    """What the power rests on: accuracy (0 to 1) and the spread of one arm in percentage points."""
-    likeness, unknown = like or (ASSUMED, [])
-    accuracy = sum(likeness.accuracy) / len(likeness.accuracy)
-    noise = {"accuracy": accuracy, "draw_sd": likeness.draw, "run_sd": likeness.run}
-    return {**noise, "measured": like is not None, "unknown": unknown}
-
-
 def why(root: Path, step: Step) -> str:
     """Why a step would run: it is new, a part of it was freed, or something changed since it was done."""
     if is_done(root, step):
@@ -303,4 +270,16 @@ def tell_cost(described: Mapping[str, Any]) -> None:
         )
     for sentence in assumed["unknown"]:
         print(f"           {plain(sentence)}")
+    print(f"margin     {margin_in_words(described['margin'], described['for_margin'])}")
     print()
+
+
+def margin_in_words(margin: float, design: Mapping[str, int] | None) -> str:
+    """Which design would show a difference as large as the margin."""
+    points = f"{margin:g} point{'' if margin == 1 else 's'}"
+    if design is None:
+        return f"a difference of {points}, below which none matters, is beyond any design that codedose tries"
+    return (
+        f"a difference of {points}, below which none matters, would take about {design['draws']} draws, "
+        f"{design['seeds']} seed(s), {design['items']} items a task (by formula; codedose power --wanted simulates it)"
+    )
