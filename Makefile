@@ -17,7 +17,7 @@ VLLM := .venv-vllm
 READERS := .venv-readers
 TRL := .venv-trl
 
-.PHONY: setup study test test-long check smoke bench-pool bench-generate bench-readings bench-tune clean
+.PHONY: setup study test test-long check validate smoke bench-pool bench-generate bench-readings bench-tune clean
 
 study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
 	@$(BIN)/codedose run studies/quickstart.yaml
@@ -45,6 +45,9 @@ check: setup ## what CI runs: format, lint, types, import directions, tests
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest tests/test_architecture.py
 	@$(MAKE) --no-print-directory test
+
+validate: setup ## 1,000 simulated studies of each kind through the analysis: does it keep its promises?
+	@$(BIN)/python benchmarks/validate.py --processes $(JOBS)
 
 smoke: setup ## a cut-down real study: one draw, two items a task
 	@$(BIN)/codedose run .ci/smoke.yaml

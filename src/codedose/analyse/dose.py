@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import stats
 
 from codedose.analyse.contrasts import NO_SPREAD, NO_TEST, NO_VARIANCE, ONE_DRAW, TWO_DRAWS
-from codedose.analyse.student import critical
 from codedose.analyse.views import GROUP, VIEW, averaged
 from codedose.tables import BEST
 
@@ -38,22 +38,22 @@ def best_share(points: pl.DataFrame, confidence: float) -> pl.DataFrame:
 def maybe_best(cube: Floats, confidence: float) -> tuple[NDArray[np.intp], list[NDArray[np.bool_] | None]]:
     """The place of the highest mean, and which shares may be the best, for each test.
 
-    `cube` is (tests, draws, shares). The set holds every share that is not shown to be worse than
-    the best of the others (Hsu 1984), with draws as blocks; it takes differences between any two
-    shares to vary equally over draws. None where one draw, or no variance, gives no set.
+    `cube` is (tests, draws, shares). The set holds every share that is not shown to be worse than one of the others
+    (multiple comparisons with the best, Hsu 1984), each comparison a one-sided t over draws that pairs the two, at an
+    equal part of the error (Bonferroni). Nothing is pooled over pairs: arms share slots, so that a draw whose code is
+    good moves near shares alike and far ones apart, and a common standard deviation would be too small for the ends.
+    A pair whose draws all differ alike shows nothing. None where one draw, or no variance, gives no set.
     """
-    means = cube.mean(axis=1)
-    best = means.argmax(axis=1)
+    best = cube.mean(axis=1).argmax(axis=1)
     _, draws, shares = cube.shape
     if draws < 2:
         return best, [None] * len(cube)
-    df = (shares - 1) * (draws - 1)
-    rest = cube - cube.mean(axis=2, keepdims=True) - means[:, None, :] + cube.mean(axis=(1, 2))[:, None, None]
-    sd = np.sqrt((rest**2).sum(axis=(1, 2)) / df)
-    others = np.stack([np.delete(means, share, axis=1).max(axis=1) for share in range(shares)], axis=1)
-    reach = critical(shares - 1, df, confidence) * sd * np.sqrt(2 / draws)
-    kept = means - others + reach[:, None] > 0
-    return best, [row if spread > NO_SPREAD else None for row, spread in zip(kept, sd, strict=True)]
+    behind = cube[:, :, None, :] - cube[:, :, :, None]  # of each share (third axis) against each other one
+    sd = behind.std(axis=1, ddof=1)
+    reach = stats.t.isf((1 - confidence) / (shares - 1), draws - 1) * sd / np.sqrt(draws)
+    worse = (behind.mean(axis=1) > reach) & (sd > NO_SPREAD)
+    tested = (sd > NO_SPREAD).any(axis=(1, 2))
+    return best, [row if some else None for row, some in zip(~worse.any(axis=2), tested, strict=True)]
 
 
 def in_words(shares: Floats, kept: NDArray[np.bool_] | None, draws: int, confidence: float) -> str:
