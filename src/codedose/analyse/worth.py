@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from codedose.analyse.contrasts import NO_SPREAD
-
 Floats = NDArray[np.float64]
 
 LEVEL, STEEP = 100.0, 20.0  # standard deviations of a curve's height, and of its slope and bend, before any is seen
+LEAST = 0.1  # percentage points: less noise than this is a matter of few items or draws, and never counted on
 REACH = 0.25  # shares this far apart deviate from the quadratic curve much alike
 SEEN = np.linspace(-6, 6, 601)  # what new cells may say, in standard deviations, and the chance of each
 CHANCE = stats.norm.pdf(SEEN) / stats.norm.pdf(SEEN).sum()
@@ -66,7 +65,7 @@ def noise_of(points: Floats, missed: Floats) -> list[Noise]:
     cell = (rest**2).sum(axis=(1, 2)) / ((draws - 1) * (shares - 1))
     draw = points.mean(axis=2).var(axis=1, ddof=1) - cell / shares
     curve = np.nan_to_num(missed**2 - cell / draws)
-    parts = np.sqrt(np.maximum(np.stack([cell, draw, curve], axis=1), [NO_SPREAD**2, 0, 0]))
+    parts = np.sqrt(np.maximum(np.stack([cell, draw, curve], axis=1), [LEAST**2, 0, 0]))
     return [Noise(*each) for each in parts.tolist()]
 
 

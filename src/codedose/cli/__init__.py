@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from codedose.cli import arms, files, labels, studies
+from codedose.cli import arms, files, labels, recommended, studies
 from codedose.errors import CodedoseError
 
 INTERRUPTED = 130
@@ -22,8 +22,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-STAGES = (*arms.COMMANDS[:1], *labels.COMMANDS, *arms.COMMANDS[1:], *files.COMMANDS)  # in the order of the story
-for panel, commands in (("A study from its file", studies.COMMANDS), ("One stage on plain files", STAGES)):
+STAGES = (
+    *arms.COMMANDS[:1],
+    *labels.COMMANDS,
+    *arms.COMMANDS[1:],
+    *files.COMMANDS,
+    *recommended.STAGES,
+)  # in the order of the story
+for panel, commands in (
+    ("A study from its file", (*studies.COMMANDS, *recommended.COMMANDS)),
+    ("One stage on plain files", STAGES),
+):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 
