@@ -573,14 +573,16 @@ def shortcut(planner: Planner, shares: Iterable[float]) -> list[Step]:
             cell = Cell(zero.backbone, Between(share), zero.draw, zero.seed)
             made = planner.interpolate(cell, (zero, one))
             asked = [planner.generate(cell, task, made) for task in planner.uses]
-            told |= {step.key: step for step in with_needs(planner.score(cell, asked))}
+            add_with_needs(told, planner.score(cell, asked))
     return list(told.values())
 
 
-def with_needs(step: Step) -> list[Step]:
-    """A step after all that it waits for, each once."""
-    before = [early for need in step.waits_for for early in with_needs(need)]
-    return list({each.key: each for each in [*before, step]}.values())
+def add_with_needs(told: dict[str, Step], step: Step) -> None:
+    """Add a step by its key after all that it waits for, each once."""
+    if step.key not in told:
+        for need in step.waits_for:
+            add_with_needs(told, need)
+        told[step.key] = step
 
 
 def labeller(by: str) -> str | None:

@@ -63,7 +63,11 @@ def recommend(
     what one cell takes: backbone, share, hours; None counts each cell as one hour. Raises DataError for scores without
     two shares, and as grid.complete does.
     """
-    kept, left_out = kept_backbones(scores.filter(pl.col("reading") == reading))
+    read = scores.filter(pl.col("reading") == reading)
+    if read.is_empty():
+        there = ", ".join(sorted(scores["reading"].unique())) or "none"
+        raise DataError(f"the scores hold no reading {reading!r}; they hold {there}")
+    kept, left_out = kept_backbones(read)
     whole, partial = complete(kept, partial=True)
     cube = cube_of(grouped(arm_points(whole)))
     if len(cube.shares) < 2:
@@ -82,7 +86,8 @@ def recommend(
 
 
 def costs_noted(hours: pl.DataFrame | None) -> list[str]:
-    return ["hours are unknown: every cell is counted as one hour"] if hours is None else []
+    how = "unknown: every cell is counted as one" if hours is None else "what training and asking took in this store"
+    return [f"hours are {how}"]
 
 
 def grouped(points: pl.DataFrame) -> pl.DataFrame:
@@ -97,8 +102,6 @@ def kept_backbones(scores: pl.DataFrame) -> tuple[pl.DataFrame, str | None]:
 
     A backbone stays if it has two whole draws, or as many as any.
     """
-    if scores.is_empty():
-        raise DataError("there are no scores under this reading yet; run the study first")
     tuned = scores.filter(pl.col("arm") != UNTUNED)
     faulty = faulty_cells(scores).select("backbone", "draw").unique()
     draws = scores.select("backbone").unique().join(tuned.select("draw").unique(), how="cross")
@@ -142,8 +145,8 @@ def predictions(cube: Cube, at: Floats, confidence: float) -> pl.DataFrame:
     inside = (untrained > cube.shares[0]) & (untrained < cube.shares[-1])
     error = np.where(inside, fits.error[:, None], np.nan)
     told = {"estimate": middle, "low": middle - half, "high": middle + half}
-    rows = cube.rows.select(pl.all().repeat_by(len(untrained)).explode())
-    return rows.with_columns(
+    rows = cube.rows.join(pl.DataFrame({"place": np.arange(len(untrained))}), how="cross", maintain_order="left_right")
+    return rows.drop("place").with_columns(
         pl.Series("share", np.tile(untrained, cube.rows.height)),
         *(pl.Series(name, (value / 100).clip(0, 1).ravel(), nan_to_null=True) for name, value in told.items()),
         pl.Series("error", error.ravel(), nan_to_null=True),

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 LEVEL, STEEP = 100.0, 20.0  # standard deviations of a curve's height, and of its slope and bend, before any is seen
 LEAST = 0.1  # percentage points: less noise than this is a matter of few items or draws, and never counted on
+STRAY = 0.1
 REACH = 0.25  # shares this far apart deviate from the quadratic curve much alike
 SEEN = np.linspace(-6, 6, 601)  # what new cells may say, in standard deviations, and the chance of each
 CHANCE = stats.norm.pdf(SEEN) / stats.norm.pdf(SEEN).sum()
@@ -57,14 +58,15 @@ class Belief:
 def noise_of(points: Floats, missed: Floats) -> list[Noise]:
     """The noise of each row of a cube of accuracies (rows, draws, shares; at least two draws and two shares).
 
-    `missed` (rows,) is the error of shares left out, nan where that is unknown: then the curve is taken to be right.
+    `missed` (rows,) is the error of shares left out, nan where that is unknown. It rests on few shares; so a curve is
+    never taken to be nearer to the truth than a tenth of the range of its accuracies.
     """
     _, draws, shares = points.shape
     rest = points - points.mean(axis=1, keepdims=True) - points.mean(axis=2, keepdims=True)
     rest += points.mean(axis=(1, 2), keepdims=True)
     cell = (rest**2).sum(axis=(1, 2)) / ((draws - 1) * (shares - 1))
     draw = points.mean(axis=2).var(axis=1, ddof=1) - cell / shares
-    curve = np.nan_to_num(missed**2 - cell / draws)
+    curve = np.maximum(np.nan_to_num(missed**2 - cell / draws), (STRAY * np.ptp(points.mean(axis=1), axis=1)) ** 2)
     parts = np.sqrt(np.maximum(np.stack([cell, draw, curve], axis=1), [LEAST**2, 0, 0]))
     return [Noise(*each) for each in parts.tolist()]
 

@@ -22,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+STUDIES = (*studies.COMMANDS[:5], *recommended.COMMANDS, *studies.COMMANDS[5:])
 STAGES = (
     *arms.COMMANDS[:1],
     *labels.COMMANDS,
@@ -29,10 +30,7 @@ STAGES = (
     *files.COMMANDS,
     *recommended.STAGES,
 )  # in the order of the story
-for panel, commands in (
-    ("A study from its file", (*studies.COMMANDS, *recommended.COMMANDS)),
-    ("One stage on plain files", STAGES),
-):
+for panel, commands in (("A study from its file", STUDIES), ("One stage on plain files", STAGES)):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 

@@ -156,7 +156,7 @@ def tell_predictions(advice: Recommendation) -> None:
     ]
     if rows:
         as_table(
-            "Predicted for untrained shares, overall (%, and points)",
+            "Predicted overall (%)",
             ("share", "accuracy", "low", "high", "error"),
             rows,
         )
@@ -176,11 +176,9 @@ def tell_cells(advice: Recommendation) -> None:
     if first["gain"] < WORTHLESS:
         print(f"No cell is expected to gain {WORTHLESS:g} points: what is trained says as much as a few more would.")
         return
-    new = "" if first["trained"] else ", a new arm"
-    print(
-        f"Next: {percent(first['share'])} in draw {first['draw']}{new}. {first['cells']} of its cells together are "
-        f"expected to gain {first['gain']:.2f} points in the accuracy of the share that looks best."
-    )
+    where = f"{percent(first['share'])} in draw {first['draw']}" + ("" if first["trained"] else ", a new arm")
+    what = "It is" if first["cells"] == 1 else f"{first['cells']} draws of it together are"
+    print(f"Next: {where}. {what} expected to gain {first['gain']:.2f} points by a better choice of the share.")
 
 
 def tell_shortcut(shortcut: Shortcut) -> None:
