@@ -166,6 +166,18 @@ def test_a_finished_study_is_recommended_from_in_words_and_in_json(done: Path, c
 
 
 @pytest.mark.long
+def test_of_a_partial_study_what_is_there_is_read_and_what_is_not_is_said(done: Path, codedose, tmp_path: Path):
+    home = Path(shutil.copytree(done.parent, tmp_path / "partial"))
+    for folder in (home / "store").glob("score/tiny-code-d1-*"):
+        shutil.rmtree(folder)
+    told = codedose("recommend", home / "study.yaml", "--json").json
+    assert told["notes"][0] == "6 of 7 cells are scored so far"
+    assert any(note.startswith("partial study, analysed: draw 0 of 0, 1") for note in told["notes"])
+    assert told["cells"] == []  # one whole draw
+    assert "is not done yet" in codedose("recommend", home / "study.yaml", "--shortcut").err
+
+
+@pytest.mark.long
 def test_the_shortcut_asks_what_is_between_once_and_says_how_well_it_did(done: Path, codedose):
     store = done.parent / "store"
     before = {file: file.stat().st_mtime_ns for file in store.glob("tune/*/record.json")}
