@@ -96,6 +96,7 @@ SMALL: dict[str, Any] = {
         "confidence": 0.95,
         "margin": 2.0,
         "consistency": {"consistent": 0.8, "opposite": 0.2},
+        "model_check": False,
     },
     "keep_checkpoints": False,
 }

@@ -21,7 +21,7 @@ from codedose.analyse.effects import effects
 from codedose.analyse.items import mcnemar
 from codedose.analyse.student import critical
 from codedose.errors import DataError
-from codedose.tables import SCORES, UNTUNED
+from codedose.tables import BOOTSTRAP, DIFFERENCE, NOISE, RELATIVE, SCORES, UNTUNED
 
 SHARES = {"General": 0.0, "Half": 0.5, "Code": 1.0}
 DOMAINS = {"letters": "symbolic", "rules": "logical", "sums": "arithmetic"}
@@ -98,7 +98,9 @@ def plant(
 
 
 def one(frame, **wanted):
-    """The one row with these values; None is null."""
+    """The one row with these values; None is null. Of effects, what stands beside a difference is asked for by kind."""
+    if "kind" in frame.columns and "kind" not in wanted:
+        frame = frame.filter(~pl.col("kind").is_in([BOOTSTRAP, NOISE, RELATIVE]))
     for name, value in wanted.items():
         frame = frame.filter(pl.col(name).is_null() if value is None else pl.col(name) == value)
     assert frame.height == 1, frame
@@ -300,7 +302,8 @@ class TestPlanted:
         )
         found = effects(scores, **{**STUDY, "reading": names[0]})
         rows = found.filter(
-            (pl.col("view") == "overall") & pl.col("family").is_null() & (pl.col("contrast") == "Code - General")
+            (pl.col("view") == "overall") & pl.col("family").is_null() & (pl.col("contrast") == "Code - General"),
+            pl.col("kind") == DIFFERENCE,
         )
         covered = ((rows["low"] < 100 * effect) & (100 * effect < rows["high"])).mean()
         assert rows.height == 200
@@ -411,6 +414,7 @@ class TestLimits:
             (pl.col("view") == "domain")
             & pl.all_horizontal(pl.col("backbone", "family").is_null())
             & (pl.col("contrast") == "Code - General")
+            & (pl.col("kind") == DIFFERENCE)
         )
         assert set(rows["of"]) == set(domains.values())
         published = multipletests(rows["p"].to_numpy(), method="holm")[1]

@@ -171,6 +171,13 @@ def test_report_before_the_end_says_what_to_do(codedose, a_study):
     assert "small.yaml" in sentence
 
 
+def test_analyse_without_scores_says_where_they_could_come_from(codedose, a_study, tmp_path):
+    out = ("--out", tmp_path / "effects.parquet")
+    assert "--study" in refusal(codedose("analyse", *out), 2)
+    assert "cells are scored" in refusal(codedose("analyse", "--study", a_study(), *out), 2)
+    assert "go together" in refusal(codedose("analyse", tmp_path / "s.parquet", "--labels", "l.parquet", *out), 2)
+
+
 # What a person gets wrong: before anything runs
 
 

@@ -346,3 +346,7 @@ def test_a_study_that_samples_goes_the_whole_line_and_every_arm_draws_alike(code
     assert len(scores) == 5 * 2 * 2 * 3 * 3  # cells, tasks, items, samples, readings
     cells = pl.concat(pl.read_parquet(path) for path in (tmp_path / "store").glob("analyse/*/accuracies.parquet"))
     assert cells["accuracy"].is_between(0, 1).all()
+    effects = tmp_path / "effects.parquet"
+    assert codedose("analyse", "--study", study, "--out", effects).code == 0
+    kept = next((tmp_path / "store").glob("analyse/*/effects.parquet"))
+    assert pl.read_parquet(effects).equals(pl.read_parquet(kept))

@@ -209,7 +209,10 @@ def test_logs_of_two_arms_are_scored_and_analysed_from_the_command_line(tmp_path
     assert told.code == 0
     effects = tables.read(tmp_path / "effects.parquet", tables.EFFECTS)
     whole = effects.filter(
-        pl.col("view") == "overall", pl.col("contrast") == "Code - General", pl.col("family").is_null()
+        pl.col("view") == "overall",
+        pl.col("contrast") == "Code - General",
+        pl.col("kind") == tables.DIFFERENCE,
+        pl.col("family").is_null(),
     )
     assert dict(whole.select("reading", "estimate").rows()) == {"strict": 50.0, "lenient": 50.0}
 

@@ -469,10 +469,21 @@ class Planner:
             "confidence": analyse.confidence,
             "margin": analyse.margin,
             "consistency": [analyse.consistency.consistent, analyse.consistency.opposite],
+            "model_check": analyse.model_check,
             "partial": bool(self.without),
         }
-        version = VERSIONS["analyse"]
-        return Step("analyse", self.study.name, stages.analyse_step, version, settings, tuple(scored), weight=5)
+        audit = self.study.label.audit
+        return Step(
+            "analyse",
+            self.study.name,
+            stages.analyse_step,
+            VERSIONS["analyse"],
+            settings,
+            (*scored, self.label) if audit else tuple(scored),
+            identity={"audit": self.digest(audit) if audit else None},
+            given={"audit": self.local(audit) if audit else None},
+            weight=5,
+        )
 
     def report(self, analyse: Step, shown: list[Step]) -> Step:
         told = self.whole.model_dump(mode="json", exclude={"keep_checkpoints"})

@@ -299,6 +299,7 @@ class Analyse(Strict):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     margin: Positive = Field(description="percentage points below which a difference does not matter")
     consistency: Consistency
+    model_check: bool = Field(description="whether a mixed logistic model is fitted beside: up to some minutes")
 
 
 class Study(Strict):

@@ -6,6 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from codedose.analyse.notes import UNADJUSTED
+from codedose.analyse.views import GROUP
+
 Floats = NDArray[np.float64]
 
 
@@ -42,4 +45,24 @@ def per_family(rows: pl.DataFrame, family: list[str], method: Callable[[Floats],
     return rows.with_columns(
         p_adjusted=pl.Series(raised, nan_to_null=True, dtype=pl.Float64),
         adjusted_by=pl.lit(f"{name} over ") + tests.cast(pl.String) + plural,
+    )
+
+
+def adjusted(tested: pl.DataFrame, alone: pl.Expr) -> pl.DataFrame:
+    """`tested` with p_adjusted and adjusted_by; the one test in the rows `alone` stays as it is.
+
+    Per reading and group: Holm over the domains of a contrast, Benjamini-Hochberg over tasks x contrasts, Holm over
+    the overall contrasts of one kind (against the baseline, against the untuned, trends, ...). The primary contrast
+    stays as it is under every reading, so that readings are compared like with like.
+    """
+    named = tested.filter(alone).with_columns(p_adjusted=pl.col("p"), adjusted_by=pl.lit(UNADJUSTED))
+    others, kind = tested.filter(~alone), ["reading", *GROUP, "kind"]
+    view = {name: others.filter(pl.col("view") == name) for name in ("overall", "domain", "task")}
+    return pl.concat(
+        [
+            named,
+            per_family(view["overall"], kind, holm, "Holm"),
+            per_family(view["domain"], [*kind, "contrast"], holm, "Holm"),
+            per_family(view["task"], kind, benjamini_hochberg, "Benjamini-Hochberg"),
+        ]
     )

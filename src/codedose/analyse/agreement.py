@@ -1,17 +1,18 @@
-"""Do the backbones agree? Accuracies per draw and backbone flow in; two kinds of rows flow out."""
+"""Do the backbones agree, and does scale matter? Accuracies per draw and backbone flow in; rows flow out."""
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from codedose.analyse.contrasts import ONE_DRAW, TWO_DRAWS
+from codedose.analyse.contrasts import ONE_DRAW, TWO_DRAWS, trend
 from codedose.analyse.views import VIEW
 from codedose.keys import seed_for
 from codedose.tables import UNTUNED
 
 Floats = NDArray[np.float64]
-SAME_SIGN, CONCORDANCE = "consistency", "Kendall's W"
+SAME_SIGN, CONCORDANCE, INTERACTION = "consistency", "Kendall's W", "arm x backbone"
+PER_SCALE = " per tenfold scale"
 SHARE_OF_BACKBONES = "share of backbones with the pooled sign"
 PERMUTATION = "permutation of arms within draws"
 PERMUTATIONS = 999
@@ -61,14 +62,11 @@ def concordance(points: pl.DataFrame) -> pl.DataFrame:
     A judge is a backbone in a draw. p comes from permuting the arms within draws, for all backbones
     at once: backbones share their draws, so permuting each alone would count a draw several times.
     """
-    keys = ["reading", *VIEW, "draw", "backbone", "arm"]
-    rows = points.filter(pl.col("backbone").is_not_null() & (pl.col("arm") != UNTUNED)).sort(keys)
-    draws, backbones, arms = (rows[name].n_unique() for name in ("draw", "backbone", "arm"))
-    cube = rows["points"].to_numpy().reshape(-1, draws, backbones, arms)
+    tests, cube = by_backbone(points)
+    _, draws, backbones, arms = cube.shape
     found = kendall_w(cube.reshape(len(cube), draws * backbones, arms))
     p = np.where(np.isnan(found) | (draws < 2), np.nan, permuted_p(cube))
     limit = {1: ONE_DRAW, 2: TWO_DRAWS}.get(draws, "not adjusted for several tests")
-    tests = rows.select("reading", *VIEW).unique(maintain_order=True)
     return tests.with_columns(
         estimate=pl.Series(found, nan_to_null=True),
         p=pl.Series(p, nan_to_null=True),
@@ -77,6 +75,71 @@ def concordance(points: pl.DataFrame) -> pl.DataFrame:
         method=pl.lit(PERMUTATION),
         note=pl.Series(np.where(np.isnan(found), "undefined: no backbone tells the arms apart", limit)),
     )
+
+
+def interaction(points: pl.DataFrame) -> pl.DataFrame:
+    """Do arms differ otherwise in one backbone than in another: reading, view, of, estimate (points), p, note.
+
+    What arms, backbones and draws have in common is taken out of each draw; the estimate is the root mean square of
+    what is left when it is averaged over draws, by degrees of freedom. p comes from permuting the arms within draws,
+    for all backbones at once.
+    """
+    rows, cube = by_backbone(points)
+    _, draws, backbones, arms = cube.shape
+    middle = cube.mean(axis=(2, 3), keepdims=True)
+    left = cube - cube.mean(axis=2, keepdims=True) - cube.mean(axis=3, keepdims=True) + middle
+    found = (left.mean(axis=1) ** 2).sum(axis=(1, 2))
+    thrown = np.stack([(permuted(left, order).mean(axis=1) ** 2).sum(axis=(1, 2)) for order in orders_of(draws, arms)])
+    p = (1 + (thrown >= found * (1 - 1e-9) - 1e-15).sum(axis=0)) / (1 + PERMUTATIONS)
+    limit = {1: ONE_DRAW, 2: TWO_DRAWS}.get(draws, "not adjusted for several tests")
+    return rows.with_columns(
+        estimate=pl.Series(np.sqrt(found / ((backbones - 1) * (arms - 1)))),
+        p=pl.Series(p if draws > 1 else np.full(len(p), np.nan), nan_to_null=True),
+        contrast=pl.lit(INTERACTION),
+        n_draws=pl.lit(draws, pl.Int64),
+        method=pl.lit(PERMUTATION),
+        note=pl.lit(f"root mean square of what arms do in one backbone and not in all, points; {limit}"),
+    )
+
+
+def permuted(cube: Floats, order: NDArray[np.int64]) -> Floats:
+    """`cube` (tests, draws, backbones, arms) with the arms of each draw in the order (draws, arms)."""
+    return np.take_along_axis(cube, order[None, :, None, :], axis=3)
+
+
+def by_backbone(points: pl.DataFrame) -> tuple[pl.DataFrame, Floats]:
+    """The places (reading, view, of), and the points as (places, draws, backbones, arms)."""
+    keys = ["reading", *VIEW, "draw", "backbone", "arm"]
+    rows = points.filter(pl.col("backbone").is_not_null() & (pl.col("arm") != UNTUNED)).sort(keys)
+    sizes = (rows[name].n_unique() for name in ("draw", "backbone", "arm"))
+    return rows.select("reading", *VIEW).unique(maintain_order=True), rows["points"].to_numpy().reshape(-1, *sizes)
+
+
+def orders_of(draws: int, arms: int) -> NDArray[np.int64]:
+    """(permutations, draws, arms): the arms of each draw in random orders."""
+    rng = np.random.default_rng(seed_for("concordance"))
+    return rng.permuted(np.broadcast_to(np.arange(arms), (PERMUTATIONS, draws, arms)), axis=2)
+
+
+def per_scale(values: pl.DataFrame, scales: pl.DataFrame) -> pl.DataFrame:
+    """Each contrast's slope over scale, draw by draw, as `contrasts.over_draws` takes it.
+
+    `values` is what `contrasts.contrasted` gives; `scales` holds backbone and scale (billions of parameters). The
+    slope is the least-squares one over log10 of the scale, in points per tenfold scale.
+    """
+    slopes, reason = trend(np.log10(scales["scale"].to_numpy()), 1)
+    placed = scales.with_columns(weight=pl.Series(slopes)).select("backbone", "weight")
+    why = None if reason is None else "undefined: the backbones have one scale"
+    keys = ["reading", *VIEW, "contrast", "draw"]
+    rows = values.filter(pl.col("kind").is_in(["baseline", "untuned"]) & pl.col("backbone").is_not_null()).join(
+        placed, on="backbone"
+    )
+    summed = rows.sort(*keys, "backbone").group_by(keys, maintain_order=True)
+    nothing = pl.lit(None, pl.String)
+    return summed.agg((pl.col("value") * pl.col("weight")).sum()).with_columns(
+        contrast=pl.col("contrast") + PER_SCALE, kind=pl.lit("scale"), family=nothing, backbone=nothing,
+        reason=pl.lit(why, pl.String),
+    )  # fmt: skip
 
 
 def ranked(scores: Floats) -> Floats:
@@ -100,9 +163,9 @@ def permuted_p(cube: Floats) -> Floats:
     """p of each test of (tests, draws, backbones, arms): the share of permutations with rank sums as far apart."""
     sums = ranked(cube).sum(axis=2)
     _, draws, arms = sums.shape
-    rng = np.random.default_rng(seed_for("concordance"))
-    orders = rng.permuted(np.broadcast_to(np.arange(arms), (PERMUTATIONS, draws, arms)), axis=2)
     apart = sums.sum(axis=1).var(axis=1)
-    thrown = np.stack([np.take_along_axis(sums, order[None], axis=2).sum(axis=1).var(axis=1) for order in orders])
+    thrown = np.stack(
+        [np.take_along_axis(sums, order[None], axis=2).sum(axis=1).var(axis=1) for order in orders_of(draws, arms)]
+    )
     share: Floats = (1 + (thrown >= apart - 1e-9).sum(axis=0)) / (1 + PERMUTATIONS)
     return share

@@ -15,7 +15,7 @@ from codedose.tables import UNTUNED
 Floats = NDArray[np.float64]
 CONTRAST = ["reading", *VIEW, *GROUP, "contrast"]
 
-LINEAR, QUADRATIC = "linear trend", "quadratic trend"
+LINEAR, QUADRATIC, CUBIC = "linear trend", "quadratic trend", "cubic trend"
 T_OVER_DRAWS = "t over draws"
 NO_TEST = "not tested"
 ONE_DRAW = "one draw: no claim about the data"
@@ -53,7 +53,7 @@ def weights(arms: pl.DataFrame, baseline: str) -> pl.DataFrame:
             name = f"{arm} - {other}"
             rows += [(name, kind, arm, 1.0, None), (name, kind, other, -1.0, None)]
     placed = tuned.drop_nulls("share")
-    for name, degree in ((LINEAR, 1), (QUADRATIC, 2)):
+    for degree, name in enumerate((LINEAR, QUADRATIC, CUBIC), 1):
         slopes, reason = trend(placed["share"].to_numpy(), degree)
         rows += [(name, "trend", arm, slope, reason) for arm, slope in zip(placed["arm"], slopes, strict=True)]
     schema = {"contrast": pl.String, "kind": pl.String, "arm": pl.String, "weight": pl.Float64, "reason": pl.String}
@@ -63,8 +63,8 @@ def weights(arms: pl.DataFrame, baseline: str) -> pl.DataFrame:
 def trend(shares: Floats, degree: int) -> tuple[list[float], str | None]:
     """Weights that turn accuracies at `shares` (0 to 1) into the highest coefficient of a least-squares polynomial.
 
-    The linear one is in points per 100 % of code; the quadratic one is half the curve's bend. With
-    too few different shares the weights are 0 and the second value says why.
+    The linear one is in points per 100 % of code; the quadratic one is half the curve's bend; the cubic one tests
+    whether a quadratic curve fits. With too few different shares the weights are 0 and the second value says why.
     """
     if len(np.unique(shares)) <= degree:
         return [0.0] * len(shares), f"undefined: {degree + 1} different shares are needed"

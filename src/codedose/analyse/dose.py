@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from codedose.analyse.contrasts import NO_SPREAD, NO_TEST, NO_VARIANCE, ONE_DRAW, TWO_DRAWS
 from codedose.analyse.student import critical
 from codedose.analyse.views import GROUP, VIEW, averaged
+from codedose.tables import BEST
 
 Floats = NDArray[np.float64]
-BEST = "best share"
 HSU = "multiple comparisons with the best over draws"
 
 

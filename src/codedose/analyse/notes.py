@@ -42,7 +42,7 @@ def under_readings(tested: pl.DataFrame) -> pl.DataFrame:
 
 
 def equivalence(margin: float | None) -> pl.Expr:
-    """The words on the margin (percentage points) for a difference; null for a trend and where nothing was tested."""
+    """The words on the margin (percentage points) for a difference; null for others and where nothing was tested."""
     if margin is None:
         said = pl.lit(NO_MARGIN)
     else:
@@ -57,7 +57,7 @@ def equivalence(margin: float | None) -> pl.Expr:
             .then(pl.lit(SMALL + of))
             .otherwise(pl.lit(EQUIVALENT + of))
         )
-    return pl.when((pl.col("kind") != "trend") & pl.col("verdict").is_not_null()).then(said)
+    return pl.when(pl.col("kind").is_in(["baseline", "untuned"]) & pl.col("verdict").is_not_null()).then(said)
 
 
 def checkpoints() -> pl.Expr:

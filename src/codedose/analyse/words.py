@@ -7,12 +7,11 @@ from typing import Any
 import polars as pl
 
 from codedose.analyse import notes
-from codedose.analyse.dose import BEST
 from codedose.analyse.grid import PARTIAL
 from codedose.analyse.power import cheapest_design, smallest_effect
 from codedose.analyse.sentences import case, piece, points, sentence, shown_with
 from codedose.errors import DataError
-from codedose.tables import DIFFERENCE
+from codedose.tables import BEST, DIFFERENCE
 
 Row = Mapping[str, Any]
 REPLIES_PER_RUN = 1000.0  # one training run is taken to cost as much as a thousand replies

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from codedose.cli import scored
+from codedose.cli import analysed, scored
 from codedose.cli.means import Checkpointing, Processes, ReportTo, Sharded, States, means_of
 from codedose.cli.show import AsJson, Out, named, say, say_progress
 from codedose.errors import DataError, StudyError
@@ -263,35 +263,4 @@ def generate(
     say({"completions": written, "out": str(out)}, json, [("completions", written)])
 
 
-def analyse(
-    scores: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="one scores.parquet or several")],
-    out: Out,
-    study: Annotated[Path | None, typer.Option(help="the study that named the primary contrast beforehand")] = None,
-    confidence: Annotated[float, typer.Option(help="of the intervals, where no study says it")] = 0.95,
-    partial: Annotated[bool, typer.Option("--partial", help="analyse what is complete of an incomplete grid")] = False,
-    json: AsJson = False,
-) -> None:
-    """Scores -> effects.parquet: contrasts, trends, best share. Without a study everything is secondary."""
-    import polars as pl
-
-    from codedose import tables
-    from codedose.analyse.effects import effects
-    from codedose.study import load
-
-    asked = load(study).analyse if study else None
-    found = effects(
-        pl.concat([tables.read(path, tables.SCORES) for path in scores]),
-        primary=(asked.primary.arm, asked.primary.against) if asked else None,
-        reading=asked.reading if asked else None,
-        confidence=asked.confidence if asked else confidence,
-        margin=asked.margin if asked else None,
-        consistency=(asked.consistency.consistent, asked.consistency.opposite) if asked else None,
-        partial=partial,
-    )
-    tables.write(found, out, tables.EFFECTS)
-    shown = found.filter((pl.col("view") != "task") & pl.col("family").is_null())
-    columns = ("of", "contrast", "reading", "estimate", "low", "high", "p_adjusted")
-    say(found.to_dicts(), json, shown.select(columns).rows(), columns)
-
-
-COMMANDS: tuple[Any, ...] = (items, tune, merge, generate, scored.score, analyse)
+COMMANDS: tuple[Any, ...] = (items, tune, merge, generate, scored.score, analysed.analyse)

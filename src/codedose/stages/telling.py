@@ -3,12 +3,18 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from codedose import tables
 from codedose.runner.step import Progress
 from codedose.runner.store import RECORD
 from codedose.stages.folders import MEANS, NOTES, SUMMARY, save, take
+
+if TYPE_CHECKING:
+    from codedose.analyse.dosed import Labels
+    from codedose.label.audit import Estimate
 
 REPORTED = (
     tables.ACCURACIES,
@@ -37,8 +43,11 @@ def analyse_step(
     confidence: float,
     margin: float,
     consistency: list[float],
+    model_check: bool,
+    audit: str | None,
     partial: bool,
 ) -> None:
+    """`inputs` are the scores; where an audit is given, also the labels that it is about."""
     from codedose.analyse.cells import accuracies
     from codedose.analyse.effects import effects
     from codedose.analyse.power import calibrate
@@ -54,6 +63,8 @@ def analyse_step(
         confidence=confidence,
         margin=margin,
         consistency=(consistency[0], consistency[1]),
+        labels=label_quality(take(inputs, tables.LABELLED), Path(audit)) if audit else None,
+        model=model_check,
         partial=partial,
     )
     calibration = calibrate(scores, reading=reading, partial=partial)
@@ -63,6 +74,24 @@ def analyse_step(
     save(out, tables.ACCURACIES, cells)
     save(out, tables.EFFECTS, found)
     (out / SUMMARY).write_text(json.dumps({"lines": lines, "calibration": calibration}, indent=2) + "\n")
+
+
+def label_quality(labelled: pl.DataFrame, audit: Path) -> "Labels | None":
+    """PPV and NPV of the labels over the whole pool, from a sample labelled by hand; None where either is unknown."""
+    from codedose.analyse.dosed import Labels
+    from codedose.label.audit import audit as compare
+    from codedose.label.hand import read_audit
+
+    found = compare(labelled, read_audit(audit))
+    ppv, npv = limits(found.ppv), limits(found.npv)
+    return Labels(ppv, npv, found.confidence) if ppv and npv else None
+
+
+def limits(found: "Estimate") -> tuple[float, float, float] | None:
+    """A figure of an audit with its interval; None where it is undefined."""
+    if found.value is None or found.low is None or found.high is None:
+        return None
+    return found.value, found.low, found.high
 
 
 def report_step(
