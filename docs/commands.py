@@ -32,9 +32,9 @@ def described(command: Any) -> str:
     context = command.context_class(command, info_name=f"codedose {command.name}")
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     called = " ".join(["codedose", command.name, *(placed(each, context) for each in arguments), "[OPTIONS]"])
-    help_text = " ".join(command.help.split())
+    paragraphs = [" ".join(each.split()).replace("<", "&lt;") for each in command.help.split("\n\n")]
     rows = tabled(each.get_help_record(context) for each in command.params)
-    return f"### codedose {command.name}\n\n{help_text}\n\n```text\n{called}\n```\n\n{rows}"
+    return "\n\n".join([f"### codedose {command.name}", *paragraphs, f"```text\n{called}\n```", rows])
 
 
 def placed(argument: Any, context: Any) -> str:

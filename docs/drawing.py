@@ -21,4 +21,6 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def drawn(tex: str) -> str:
     """A formula in LaTeX as a block of MathML."""
-    return f'<div class="formula">{convert(tex, display="block")}</div>'
+    # latex2mathml takes ± for a name, which gets no room around it
+    drawing = convert(tex, display="block").replace("<mi>&#x000B1;</mi>", "<mo>&#x000B1;</mo>")
+    return f'<div class="formula" role="region" tabindex="0" aria-label="formula">{drawing}</div>'
