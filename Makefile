@@ -48,6 +48,7 @@ check: setup ## what CI runs: format, lint, types, import directions, tests
 
 docs: setup ## the user guide: docs/ -> site/index.html, which opens from the disk
 	@$(BIN)/python docs/commands.py
+	@$(BIN)/python docs/keys.py
 	@$(BIN)/mkdocs build --strict --quiet
 
 smoke: setup ## a cut-down real study: one draw, two items a task

@@ -45,7 +45,10 @@ def placed(argument: Any, context: Any) -> str:
 
 def tabled(records: Iterable[tuple[str, str] | None]) -> str:
     """Names and what they mean, as a Markdown table."""
-    cells = [(f"`{name}`".replace("|", r"\|"), text.replace("|", r"\|")) for name, text in filter(None, records)]
+    cells = [
+        (f"`{name}`".replace("|", r"\|"), text.replace("|", r"\|").replace("<", "&lt;"))
+        for name, text in filter(None, records)
+    ]
     rows = [f"| {name} | {text} |" for name, text in cells]
     return "\n".join(["| argument or option | meaning |", "|---|---|", *rows])
 

@@ -109,9 +109,10 @@ def test_every_make_target_that_is_shown_exists(page: Path):
     assert set(re.findall(r"(?:`|^\$ )make ([a-z-]+)", text, re.MULTILINE)) <= targets
 
 
-def test_the_page_of_the_commands_is_what_the_command_line_says():
-    written = runpy.run_path(str(DOCS / "commands.py"))["page"]()
-    assert (DOCS / "commands.md").read_text(encoding="utf-8") == written, "python docs/commands.py writes it anew"
+@pytest.mark.parametrize("name", ["commands", "keys"])
+def test_a_written_page_is_what_its_script_writes(name: str):
+    written = runpy.run_path(str(DOCS / f"{name}.py"))["page"]()
+    assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == written, f"python docs/{name}.py writes it anew"
 
 
 def test_the_page_of_the_commands_names_every_option():
@@ -124,6 +125,16 @@ def test_the_page_of_the_commands_names_every_option():
 
 
 # Studies
+
+
+def test_the_page_of_the_keys_names_every_key_of_a_study():
+    text = (DOCS / "keys.md").read_text(encoding="utf-8")
+    told = yaml.safe_load((ROOT / "studies" / "quickstart.yaml").read_text(encoding="utf-8"))
+    for section, values in told.items():
+        assert f"| `{section}` |" in text
+        for key in values if isinstance(values, dict) else ():
+            under = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+            assert f"| `{key}` |" in under, (section, key)
 
 
 def test_every_whole_study_that_is_shown_is_one():
