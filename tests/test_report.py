@@ -23,8 +23,9 @@ import pytest
 
 from codedose.errors import DataError
 from codedose.report.build import FORMULA_SIGNS, TABLES, build
+from codedose.report.differences import heat_cell
 from codedose.report.figures import MOST_REPLIES, inert_json, packed, shown_items
-from codedose.report.grids import arm_order, balance_grid, heat_cell
+from codedose.report.grids import arm_order, balance_grid
 from codedose.tables import (
     ACCURACIES,
     BALANCE,

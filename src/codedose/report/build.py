@@ -37,6 +37,9 @@ SHOWN = (
     ACCURACIES, EFFECTS, BALANCE, LENGTHS, SCORES, ITEMS, COMPLETIONS, TRAINING, LOSSES, SOURCES, REPAIRS, LEAKS, DROPS,
 )  # fmt: skip
 TABLES = {table.name: table for table in SHOWN}
+SCRIPTS = (
+    "base", "plots", "dose", "rows", "forest", "answered", "balance", "treatment", "training", "switches", "replies",
+)  # fmt: skip
 HERE = Path(__file__).parent
 FORMULA_SIGNS = "^[=+\\-@\t\r]"  # with these a spreadsheet starts a formula (OWASP: CSV injection)
 # Plotly puts its rules into an element of this id where there is one; through the CSSOM, which the policy allows.
@@ -107,7 +110,7 @@ def page(
     """The whole page as text."""
     told = sections(study, tables, provenance)
     styles = {"css": asset("page.css"), "plotly_css": PLOTLY_STYLE}
-    scripts = {"plotly": asset("vendor/plotly-basic.min.js"), "js": asset("page.js")}
+    scripts = {"plotly": asset("vendor/plotly-basic.min.js"), "js": script()}
     return environment().get_template("page.html").render(
         **told.words,
         **styles,
@@ -132,6 +135,10 @@ def environment() -> jinja2.Environment:
 
 def asset(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
+
+
+def script() -> str:
+    return "\n".join(asset(f"script/{name}.js") for name in SCRIPTS)
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:

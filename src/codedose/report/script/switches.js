@@ -1,0 +1,48 @@
+const DRAWERS = { treatment: drawTreatment, dose: drawDose, forest: drawForest, extraction: drawExtraction, balance: drawBalance, training: drawTraining };
+
+function drawAll() {
+  for (const node of document.querySelectorAll(".plot")) DRAWERS[node.dataset.plot](node);
+}
+
+/* ---- switches */
+
+function fill(select, options) {
+  select.replaceChildren(...options.map(([value, text]) => {
+    const option = make("option", text);
+    option.value = value;
+    return option;
+  }));
+  select.parentElement.hidden = options.length < 2;
+}
+
+function drawLegend(node) {
+  const arms = node.classList.contains("tuned") ? tuned : data.arms;
+  const name = (arm) => (arm === data.untuned ? "before tuning" : arm);
+  node.replaceChildren(...arms.map((arm) => make("span", `${armGlyph(arm)} ${name(arm)}`, armClass(arm))));
+}
+
+function chooseReading(reading) {
+  chosen.reading = reading;
+  for (const block of document.querySelectorAll("[data-reading]")) block.hidden = block.dataset.reading !== reading;
+  drawAll();
+}
+
+function startFigures() {
+  for (const node of document.querySelectorAll(".legend")) drawLegend(node);
+  for (const radio of document.querySelectorAll("input[name=reading]")) {
+    radio.addEventListener("change", () => chooseReading(radio.value));
+  }
+  const all = backbones.length > 1 ? [["", "all, pooled"]] : [];
+  fill(byId("backbone"), [...all, ...backbones.map((name, at) => [String(at), name])]);
+  byId("backbone").addEventListener("change", (event) => {
+    chosen.backbone = event.target.value === "" ? null : backbones[Number(event.target.value)];
+    drawAll();
+  });
+  fill(byId("contrast"), data.contrasts.map((name, at) => [String(at), name === data.primary ? `${name} (primary)` : name]));
+  byId("contrast").addEventListener("change", (event) => {
+    chosen.contrast = data.contrasts[Number(event.target.value)];
+    drawAll();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  drawAll();
+}
