@@ -8,6 +8,8 @@ from codedose.report import grids
 from codedose.report.frame import Frame, arranged, of_view, over_runs
 from codedose.report.grids import NOTHING, Cell, Grid, between, figures, label_of, percent
 
+OVER_DRAWS = "t over draws"
+
 
 def accuracy(accuracies: pl.DataFrame, frame: Frame) -> dict[str, object]:
     """One table per view of the pooled rows; per backbone where there are several; extraction rates."""
@@ -23,8 +25,15 @@ def accuracy(accuracies: pl.DataFrame, frame: Frame) -> dict[str, object]:
         },
         "backbones": apart if several else None,
         "extraction": extraction_grid(arranged(together, frame), *telling),
-        "methods": sorted(set(together["method"])),
+        "methods": sorted({f"{method}{about(method)}" for method in together["method"]}),
     }
+
+
+def about(method: str) -> str:
+    """What an interval by this method speaks of; "" where there is none."""
+    if method.startswith("no interval"):
+        return ""
+    return ", about new draws and these items" if method == OVER_DRAWS else ", about these checkpoints and new items"
 
 
 def accuracy_grid(

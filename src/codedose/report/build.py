@@ -38,7 +38,8 @@ SHOWN = (
 )  # fmt: skip
 TABLES = {table.name: table for table in SHOWN}
 SCRIPTS = (
-    "base", "plots", "dose", "rows", "forest", "answered", "balance", "treatment", "training", "switches", "replies",
+    "base", "plots", "rows", "dose", "forest", "heat", "ranking", "controls", "answered", "balance", "treatment",
+    "training", "downloads", "switches", "replies", "links", "start",
 )  # fmt: skip
 HERE = Path(__file__).parent
 FORMULA_SIGNS = "^[=+\\-@\t\r]"  # with these a spreadsheet starts a formula (OWASP: CSV injection)

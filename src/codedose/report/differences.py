@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from codedose.report import grids
-from codedose.report.frame import Frame
+from codedose.report.frame import Frame, about
 from codedose.report.grids import (
     NOTHING,
     STEPS_OF_GAIN,
@@ -19,7 +19,9 @@ from codedose.report.grids import (
     probability,
     real,
 )
-from codedose.tables import DIFFERENCE
+from codedose.tables import BEST, DIFFERENCE, MODEL, NOISE
+
+WITHOUT_SIGN = (BEST, MODEL, NOISE)  # kinds whose estimates are no percentage points with a sign
 
 
 def contrasts(effects: pl.DataFrame, frame: Frame) -> dict[str, object]:
@@ -38,7 +40,7 @@ def contrasts_under(effects: pl.DataFrame, reading: str, frame: Frame) -> dict[s
     named = f"{frame.primary} in percentage points, {reading} reading"
 
     def grid(chosen: pl.DataFrame, caption: str, marked: str | None = None) -> Grid:
-        return effects_grid(chosen, caption, marked, frame.origins)
+        return effects_grid(chosen, caption + about(chosen), marked, frame.origins)
 
     return {
         "wide": grid(whole.filter(primary & ~task), named, frame.primary if reading == frame.reading else None),
@@ -46,7 +48,6 @@ def contrasts_under(effects: pl.DataFrame, reading: str, frame: Frame) -> dict[s
         "others": grid(
             whole.filter(~primary & difference), f"Other differences in percentage points, {reading} reading"
         ),
-        "trends": grid(whole.filter(~difference), f"Trends, best share, agreement; {reading} reading"),
         "apart": grid(apart, named) if apart["backbone"].drop_nulls().n_unique() > 1 else None,
         "heat": heat_grid(apart, named, frame.origins),
     }
@@ -67,7 +68,7 @@ def effect_row(
     contrast, who = str(row["contrast"]), row["backbone"] or row["family"]
     is_primary = row["view"] == "overall" and contrast == primary and who is None
     name = label_of(str(row["view"]), str(row["of"]), origins) + (", primary" if is_primary else "")
-    say = points if " - " in contrast or "trend" in contrast else plain
+    say = plain if row["kind"] in WITHOUT_SIGN else points
     odds = [probability(real(row["p"])), probability(real(row["p_adjusted"]))]
     return [
         Cell(name, "primary" if is_primary else ""),

@@ -10,6 +10,7 @@ from codedose.report import grids
 from codedose.tables import READINGS
 
 Tables = Mapping[str, pl.DataFrame]
+ROLES = ("primary", "secondary")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,24 @@ def over_runs(frame: pl.DataFrame) -> pl.DataFrame:
 
 def arranged(rows: pl.DataFrame, frame: Frame) -> pl.DataFrame:
     return grids.in_view_order(rows, frame.places, ["backbone"])
+
+
+def of_kind(effects: pl.DataFrame, kind: str | None, reading: str | None, frame: Frame) -> pl.DataFrame:
+    """The pooled rows of one kind under one reading (None: of all) in the order of the page."""
+    wanted = [pl.col(name) == value for name, value in (("kind", kind), ("reading", reading)) if value is not None]
+    rows = grids.pooled(effects.filter(*wanted)) if wanted else grids.pooled(effects)
+    return grids.in_view_order(rows, frame.places, ["contrast", "method"])
+
+
+def about(rows: pl.DataFrame) -> str:
+    """What the intervals of these rows of effects are about, to stand behind a caption; "" where there are none."""
+    named = rows.filter(pl.col("low").is_not_null())["estimand"].drop_nulls().unique().sort().to_list()
+    return f"; intervals over new draws, about {' or '.join(named)}" if named else ""
+
+
+def said(note: str) -> str:
+    """`note` without the word on the contrast's role, which the page's captions say."""
+    return "; ".join(piece for piece in note.split("; ") if piece not in ROLES)
 
 
 def of_view(rows: pl.DataFrame, view: str, frame: Frame) -> pl.DataFrame:

@@ -8,13 +8,19 @@ import polars as pl
 
 from codedose.report import figures, grids, records, treatment
 from codedose.report.accuracy import accuracy
+from codedose.report.by_reading import by_reading
+from codedose.report.certainty import certainty
+from codedose.report.citation import citation
+from codedose.report.controls import controls
 from codedose.report.design import design
 from codedose.report.differences import contrasts
 from codedose.report.frame import Frame, Tables, compared, frame_of
 from codedose.report.grids import Grid
-from codedose.tables import DIFFERENCE, DOSE, LABELS, LARGE_SMD, UNTUNED
+from codedose.report.ranking import mean_ranks, ranking
+from codedose.tables import BOOTSTRAP, CONTROL, DIFFERENCE, DOSE, LABELS, LARGE_SMD, UNTUNED
 
 EFFECTS_DRAWN = ("view", "of", "family", "backbone", "contrast", "reading", "estimate", "low", "high")
+FITS_DRAWN = ("view", "of", "family", "backbone", "reading", "share", "estimate", "low", "high")
 LOSSES_DRAWN = ("backbone", "arm", "draw", "seed", "label", "loss")
 UNITS = {"examples": "examples", "tokens": "tokens", "loss_tokens": "loss-bearing tokens"}
 
@@ -30,7 +36,8 @@ class Told:
 
 def sections(study: Mapping[str, Any], tables: Tables, provenance: Sequence[Mapping[str, object]]) -> Told:
     """Everything the page says, in the order in which it says it."""
-    frame = frame_of(study, tables)
+    frame, effects = frame_of(study, tables), tables["effects"]
+    ranks = mean_ranks(tables["accuracies"], frame.domains)
     words = {
         "frame": frame,
         "confidence": f"{100 * study['analyse']['confidence']:g} %",
@@ -40,18 +47,21 @@ def sections(study: Mapping[str, Any], tables: Tables, provenance: Sequence[Mapp
         "treatment": treatment.told(measured(tables), frame.arms, compared(study)),
         "unmeasured": unmeasured(tables) if study["mix"]["held_out"] else [],
         "accuracy": accuracy(tables["accuracies"], frame),
+        "fits": fits(tables["curves"], frame.reading),
         "contrasts": contrasts(tables["effects"], frame),
+        "certainty": certainty(effects, frame),
+        "ranking": ranking(effects, tables["curves"], ranks, frame),
+        "readings": by_reading(effects, frame, study["analyse"]["confidence"]),
+        "controls": controls(study, effects, tables["accuracies"], frame),
         "training": training(tables),
+        "cost": records.cost(provenance),
+        "spent": records.spent(tables["training"], tables["completions"]),
+        "cite": citation(study, provenance),
         "provenance": records.environments(provenance),
-        "hours": grids.number(sum(seconds(record) for record in provenance) / 3600, 2),
+        "hours": records.hours(provenance),
         "shown": shown(tables),
     }
-    return Told(words, data(tables, frame), replies(tables))
-
-
-def seconds(record: Mapping[str, object]) -> float:
-    value = record.get("seconds")
-    return float(value) if isinstance(value, int | float) else 0.0
+    return Told(words, data(tables, ranks, frame), replies(tables))
 
 
 def balance(study: Mapping[str, Any], tables: Tables) -> dict[str, object]:
@@ -80,6 +90,12 @@ def training(tables: Tables) -> Grid | None:
     return records.training_grid(tables["training"], figures.runs(tables["scores"]))
 
 
+def fits(curves: pl.DataFrame, reading: str) -> list[str]:
+    """Which kinds of curve the overall panel shows; none where no curve was fitted."""
+    rows = grids.pooled(curves.filter(pl.col("reading") == reading, pl.col("view") == "overall"))
+    return sorted(set(rows["method"]))
+
+
 def shown(tables: Tables) -> str:
     """How many items and replies the page holds, and where the others are."""
     asked = tables["completions"]
@@ -93,8 +109,10 @@ def shown(tables: Tables) -> str:
     )
 
 
-def data(tables: Tables, frame: Frame) -> dict[str, object]:
+def data(tables: Tables, ranks: pl.DataFrame, frame: Frame) -> dict[str, object]:
     """What the figures are drawn from."""
+    effects, control = tables["effects"], pl.col("kind") == CONTROL
+    grouped = pl.col("family").is_null() | pl.col("backbone").is_not_null()  # families alone are not drawn
     return {
         "arms": frame.arms,
         "untuned": UNTUNED,
@@ -105,8 +123,13 @@ def data(tables: Tables, frame: Frame) -> dict[str, object]:
         "places": [{"view": view, "of": of} for view, of in frame.places],
         "largeSmd": LARGE_SMD,
         "dose": DOSE,
+        "stepsOfGain": grids.STEPS_OF_GAIN,
         "accuracies": figures.packed(tables["accuracies"].drop("method", "in_code")),
-        "effects": figures.packed(tables["effects"].filter(pl.col("kind") == DIFFERENCE).select(EFFECTS_DRAWN)),
+        "effects": figures.packed(effects.filter(pl.col("kind") == DIFFERENCE).select(EFFECTS_DRAWN)),
+        "bootstrap": figures.packed(effects.filter(pl.col("kind") == BOOTSTRAP).select(EFFECTS_DRAWN)),
+        "controls": figures.packed(effects.filter(control, pl.col("high") > 0).select(EFFECTS_DRAWN)),
+        "ranks": figures.packed(ranks),
+        "fits": figures.packed(tables["curves"].filter(grouped).select(FITS_DRAWN)),
         "balance": figures.packed(tables["balance"]),
         "labels": LABELS,
         "losses": figures.packed(measured(tables).select(*LOSSES_DRAWN)),

@@ -51,3 +51,41 @@ def environments(provenance: Sequence[Mapping[str, object]]) -> tuple[Grid, Grid
     rows = [[Cell(letter), *words(name, value)] for pairs, letter in known.items() for name, value in pairs]
     head = ["step", "kind", "key", "started", "seconds", "environment"]
     return Grid("Steps", head, steps), Grid("Environments", ["environment", "what", "value"], rows)
+
+
+def seconds(record: Mapping[str, object]) -> float:
+    value = record.get("seconds")
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def hours(provenance: Sequence[Mapping[str, object]]) -> str:
+    return number(sum(map(seconds, provenance)) / 3600, 2)
+
+
+def cost(provenance: Sequence[Mapping[str, object]]) -> Grid:
+    """One row per kind of step, the longest first: how many steps there were and how long they took together."""
+    kinds: dict[str, list[float]] = {}
+    for record in provenance:
+        kinds.setdefault(str(record.get("kind")), []).append(seconds(record))
+    whole = sum(map(sum, kinds.values()))
+    rows = [
+        [Cell(kind), *figures(f"{len(times):,}", number(sum(times) / 3600, 2), share_of(sum(times), whole))]
+        for kind, times in sorted(kinds.items(), key=lambda pair: (-sum(pair[1]), pair[0]))
+    ]
+    return Grid("Hours by kind of step, as the steps recorded them", ["kind", "steps", "hours", "of all, %"], rows)
+
+
+def share_of(part: float, whole: float) -> str:
+    return number(100 * part / whole) if whole else NOTHING
+
+
+def spent(training: pl.DataFrame, completions: pl.DataFrame) -> list[tuple[str, str]]:
+    """What was trained and asked, as (what, how much)."""
+    tuned = training.select(pl.col("cell").n_unique(), pl.col("tokens").sum(), pl.col("loss_tokens").sum()).row(0)
+    forced = completions["forced_text"].is_not_null().sum()
+    told = [
+        ("trainings", tuned[0]), ("tokens trained on", tuned[1]), ("of them bearing loss", tuned[2]),
+        ("replies asked", completions.height), ("of them asked once more", forced),
+        ("tokens in replies", completions["n_tokens"].sum()),
+    ]  # fmt: skip
+    return [(what, f"{count:,}") for what, count in told]

@@ -11,7 +11,9 @@ function drawExtraction(node) {
       hoverinfo: "text", hovertext: rows.map((row) => esc(`${nameOf(row)}, ${arm}: answered ${shown(percent(row.answered))} %, cut ${shown(percent(row.truncated))} %`, 160)),
     };
   });
-  Plotly.react(node, traces, layout({
+  show(node, traces, layout({
     xaxis: axis({ range: [-3, 103], ticksuffix: " %" }), yaxis: { ...rowAxis(places), showgrid: true }, shapes: between(places),
-  }), CONFIG);
+  }), here.map((row) => ({
+    view: row.view, of: row.of, reading: row.reading, backbone: row.backbone, arm: row.arm, "answered, %": percent(row.answered), "cut, %": percent(row.truncated),
+  })));
 }

@@ -12,8 +12,8 @@ function drawBalance(node) {
   });
   const reach = 1.1 * rows.reduce((most, row) => Math.max(most, Math.abs(row.smd)), 1.5 * data.largeSmd);
   const places = quantities.map((quantity) => ({ view: "task", of: quantity }));
-  Plotly.react(node, traces, layout({
+  show(node, traces, layout({
     xaxis: axis({ ...FROM_ZERO, zerolinecolor: ink("--ink"), showgrid: false, range: [-reach, reach] }), yaxis: { ...rowAxis(places), showgrid: true },
     shapes: [upright(data.largeSmd), upright(-data.largeSmd)],
-  }), CONFIG);
+  }), rows.map(({ quantity, arm, draw, smd }) => ({ quantity, arm, draw, smd })));
 }

@@ -20,6 +20,14 @@ function layout(more = {}) {
   };
 }
 
+/* Draws, and keeps the rows that are drawn: the figure's CSV holds these. */
+function show(node, traces, look, rows) {
+  drawn.set(node, rows);
+  Plotly.react(node, traces, look, CONFIG);
+}
+
+const drawn = new Map();
+
 const hasInterval = (row) => row.low !== null && row.high !== null;
 
 function whiskers(rows, of) {

@@ -30,6 +30,12 @@ function disagree(item) {
   return right > 0 && right < own.length;
 }
 
+/* Replies in code, or in words only; "" for all. */
+function formed(item) {
+  const form = byId("pick-form").value;
+  return form === "" || repliesTo(item).some((reply) => reply.in_code) === (form === "code");
+}
+
 function mentions(item, words) {
   const texts = [item.item_id, item.question, item.answer, ...repliesTo(item).flatMap((reply) => [reply.text, reply.forced_text])];
   return texts.some((text) => text !== null && text.toLowerCase().includes(words));
@@ -39,7 +45,7 @@ function matching() {
   const task = byId("pick-task").value;
   const words = byId("search").value.trim().toLowerCase();
   return items.filter((item) => (task === "" || item.task === task)
-    && (!byId("disagree").checked || disagree(item)) && (!words || mentions(item, words)));
+    && (!byId("disagree").checked || disagree(item)) && formed(item) && (!words || mentions(item, words)));
 }
 
 function listItems() {
@@ -91,6 +97,7 @@ function showCase() {
   const arms = make("div", "", "arms");
   arms.append(...repliesTo(item).map(replyCard));
   byId("case").replaceChildren(asked, arms);
+  byId("case-link").setAttribute("href", linkOf(item));
 }
 
 function step(by) {
@@ -106,8 +113,10 @@ function startReplies() {
   fill(byId("pick-task"), [["", "all tasks"], ...named(tasks)]);
   fill(byId("pick-backbone"), named(distinct(runs.map((run) => run.backbone))));
   fill(byId("pick-run"), named(distinct(runs.filter((run) => run.draw !== null).map(runName))));
+  const inCode = [...replies.values()].flat().some((reply) => reply.in_code);
+  fill(byId("pick-form"), inCode ? [["", "in any way"], ["code", "in code by some arm"], ["words", "in words by all arms"]] : [["", "in any way"]]);
   fill(byId("pick-sample"), named(distinct([...replies.values()].flat().map((reply) => String(reply.sample)))));
-  for (const id of ["pick-task", "pick-backbone", "pick-run", "pick-sample", "disagree"]) byId(id).addEventListener("change", listItems);
+  for (const id of ["pick-task", "pick-backbone", "pick-run", "pick-sample", "pick-form", "disagree"]) byId(id).addEventListener("change", listItems);
   for (const radio of document.querySelectorAll("input[name=reading]")) radio.addEventListener("change", listItems);
   let waiting = 0;
   byId("search").addEventListener("input", () => {
@@ -117,8 +126,9 @@ function startReplies() {
   byId("pick-item").addEventListener("change", showCase);
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
+  byId("copy-link").addEventListener("click", () => copy(byId("case-link").href, byId("copied-link")));
+  byId("copy-bibtex").addEventListener("click", () => copy(byId("bibtex").textContent, byId("copied-bibtex")));
+  addEventListener("hashchange", restore);
   listItems();
+  restore();
 }
-
-startFigures();
-startReplies();

@@ -1,4 +1,7 @@
-const DRAWERS = { treatment: drawTreatment, dose: drawDose, forest: drawForest, extraction: drawExtraction, balance: drawBalance, training: drawTraining };
+const DRAWERS = {
+  balance: drawBalance, treatment: drawTreatment, dose: drawDose, forest: drawForest, heat: drawHeat, certainty: drawCertainty,
+  ranking: drawRanking, readings: drawReadings, extraction: drawExtraction, controls: drawControls, training: drawTraining,
+};
 
 function drawAll() {
   for (const node of document.querySelectorAll(".plot")) DRAWERS[node.dataset.plot](node);
@@ -45,4 +48,5 @@ function startFigures() {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   drawAll();
+  for (const node of document.querySelectorAll(".plot")) addDownloads(node);
 }

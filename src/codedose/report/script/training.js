@@ -12,8 +12,8 @@ function drawTraining(node) {
       hovertext: rows.map((row) => esc(`${arm}, ${backbone}, draw ${draw}, seed ${seed}, step ${row.step}: ${shown(row.loss, 3)}`, 160)),
     };
   });
-  Plotly.react(node, traces, layout({
+  show(node, traces, layout({
     xaxis: axis({ title: { text: "step", font: { size: 12 } } }), yaxis: axis({ rangemode: "tozero" }),
     margin: { l: 34, r: 8, t: 8, b: 44 },
-  }), CONFIG);
+  }), [...cells.values()].flat().map(({ backbone, arm, draw, seed, step, loss }) => ({ backbone, arm, draw, seed, step, loss })));
 }

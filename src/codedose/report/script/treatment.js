@@ -15,17 +15,13 @@ function drawTreatment(node) {
     return [lossDots(own, height, words), lossMeans(own, height, words)];
   });
   const what = before.size ? "change of the loss, nats per token" : "loss, nats per token";
-  Plotly.react(node, traces, layout({
+  show(node, traces, layout({
     xaxis: axis({ ...(before.size ? { rangemode: "tozero" } : {}), nticks: 7, title: { text: what, font: { size: 12 } } }),
     yaxis: rowAxis(texts.map((text) => ({ view: "task", of: text }))),
     shapes: [...beneath(texts), ...(before.size ? [{ ...upright(0), line: { color: ink("--untuned"), dash: "dash", width: 1.5 } }] : [])],
     margin: { l: 34, r: 12, t: 8, b: 44 },
-  }), CONFIG);
+  }), rows.map(({ backbone, arm, draw, seed, label, loss, by }) => ({ backbone, arm, draw, seed, text: label, loss, change: before.size ? by : null })));
 }
-
-const beneath = (rows) => rows.slice(1).map((_, at) => ({
-  type: "line", layer: "below", xref: "paper", x0: 0, x1: 1, y0: at + 0.5, y1: at + 0.5, line: { color: ink("--rule"), width: 1 },
-}));
 
 function lossDots(rows, height, words) {
   return {
