@@ -58,12 +58,16 @@ def grid(
             for reading in frame.readings
             for cell in (
                 *figures(estimate(told.get(reading))),
-                Cell(verdicts[place].get(reading, NOTHING), "strong" if marked else ""),
+                Cell(verdicts[place].get(reading, NOTHING), "verdict strong" if marked else "verdict"),
             )
         ]
         name = label_of(*place, frame.origins)
         rows.append(
-            [Cell(name, "flag" if marked else ""), *cells, Cell("yes" if marked else "no", "flag" if marked else "")]
+            [
+                Cell(name, "changed" if marked else ""),
+                *cells,
+                Cell("yes" if marked else "no", "strong" if marked else ""),
+            ]
         )
     head = [name for reading in frame.readings for name in (f"{reading}, points", "stands")]
     caption = f"{frame.primary} under each reading{spoken}; what stands, stands after adjustment for several tests"

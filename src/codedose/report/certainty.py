@@ -5,14 +5,19 @@ from typing import Any
 
 import polars as pl
 
+from codedose.report import grids
 from codedose.report.differences import effects_grid
 from codedose.report.frame import Frame, about, of_kind, said
-from codedose.report.grids import NOTHING, Cell, Grid, between, figures, label_of, number, points, real
+from codedose.report.grids import NOTHING, Cell, Grid, between, figures, label_of, number, points, real, without_empty
 from codedose.tables import BOOTSTRAP, DIFFERENCE, MODEL, NOISE, RELATIVE, TREND
 
 Place = tuple[str, str]
 Row = Mapping[str, Any]
 BESIDE = (BOOTSTRAP, RELATIVE)  # kinds of which one row stands beside each difference
+TRENDS = (
+    "linear trend", "linear trend (measured share)", "linear trend (corrected for label error)", "quadratic trend",
+    "cubic trend",
+)  # fmt: skip
 NOISES = ("draw noise", "item noise")
 
 
@@ -30,7 +35,10 @@ def certainty(effects: pl.DataFrame, frame: Frame) -> dict[str, object]:
 def under(effects: pl.DataFrame, reading: str, frame: Frame) -> dict[str, object]:
     rows = of_kind(effects, None, reading, frame)
     own = rows.filter(pl.col("contrast") == frame.primary)
-    trends = rows.filter(pl.col("kind") == TREND)
+    order = pl.col("contrast").replace_strict(TRENDS, list(range(len(TRENDS))), default=len(TRENDS))
+    trends = grids.in_view_order(
+        rows.filter(pl.col("kind") == TREND).with_columns(order=order), frame.places, ["order"]
+    )
     whole = pl.col("view") == "overall"
     caption = f"Trends over shares, {reading} reading: linear in points from 0 to 100 % of code{about(trends)}"
     return {
@@ -58,7 +66,7 @@ def grid(rows: pl.DataFrame, reading: str, frame: Frame) -> Grid | None:
         "relative gain, %", "its interval, these items", "note",
     ]  # fmt: skip
     caption = f"{frame.primary} in percentage points, {reading} reading; noise is a standard error in points"
-    return Grid(caption, head, [row_of(place, found, frame) for place in places])
+    return without_empty(Grid(caption, head, [row_of(place, found, frame) for place in places]))
 
 
 def noise_of(row: Row) -> str:

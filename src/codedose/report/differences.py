@@ -73,7 +73,7 @@ def effect_row(
     return [
         Cell(name, "primary" if is_primary else ""),
         *([Cell(str(who or "all"))] if several["backbone"] else []),
-        *([Cell(contrast)] if several["contrast"] else []),
+        *([Cell(contrast, "name")] if several["contrast"] else []),
         *figures(say(real(row["estimate"])), between(real(row["low"]), real(row["high"]), say), *odds),
         *figures(*(str(row[name]) for name in ("n_items", "n_draws", "n_runs"))),
         Cell(str(row["note"]), "note"),

@@ -33,6 +33,12 @@ class Grid:
         return any(row[column].kind.startswith(("n ", "flag")) or row[column].kind == "n" for row in self.rows)
 
 
+def without_empty(grid: Grid) -> Grid:
+    """`grid` without the columns in which no row says anything; the first, which names the rows, stays."""
+    kept = [at for at in range(len(grid.head)) if not at or any(row[at].text not in ("", NOTHING) for row in grid.rows)]
+    return Grid(grid.caption, [grid.head[at] for at in kept], [[row[at] for at in kept] for row in grid.rows])
+
+
 def number(value: float | None, digits: int = 1) -> str:
     return NOTHING if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from codedose.report import figures, grids, records, treatment
 from codedose.report.accuracy import accuracy
@@ -129,7 +130,7 @@ def data(tables: Tables, ranks: pl.DataFrame, frame: Frame) -> dict[str, object]
         "bootstrap": figures.packed(effects.filter(pl.col("kind") == BOOTSTRAP).select(EFFECTS_DRAWN)),
         "controls": figures.packed(effects.filter(control, pl.col("high") > 0).select(EFFECTS_DRAWN)),
         "ranks": figures.packed(ranks),
-        "fits": figures.packed(tables["curves"].filter(grouped).select(FITS_DRAWN)),
+        "fits": figures.packed(tables["curves"].filter(grouped).select(FITS_DRAWN).with_columns(cs.float().round(4))),
         "balance": figures.packed(tables["balance"]),
         "labels": LABELS,
         "losses": figures.packed(measured(tables).select(*LOSSES_DRAWN)),

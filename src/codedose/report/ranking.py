@@ -20,11 +20,13 @@ from codedose.report.grids import (
     pooled,
     probability,
     real,
+    without_empty,
 )
 from codedose.tables import AGREEMENT, BEST, UNTUNED
 
 Row = Mapping[str, Any]
 CONSISTENCY, CONCORDANCE, INTERACTION, PER_SCALE = "consistency", "Kendall's W", "arm x backbone", " per tenfold scale"
+NOT_ADJUSTED = "not adjusted for several tests"
 TIE = 9  # decimals: accuracies that differ by less are equal
 RANKS = {
     "view": pl.String, "of": pl.String, "reading": pl.String, "arm": pl.String, "rank": pl.Float64, "judges": pl.Int64,
@@ -107,13 +109,18 @@ def order(ranks: pl.DataFrame, agreeing: Found, reading: str, places: Places, fr
     caption = (
         f"Mean rank of each arm, 1 the most accurate, {reading} reading; a judge is a backbone in a draw on a task"
     )
-    return Grid(caption, ["of", *arms, "judges", "Kendall\u2019s W", "p", "note"], rows)
+    return without_empty(Grid(caption, ["of", *arms, "judges", "Kendall\u2019s W", "p", "note"], rows))
 
 
 def w_of(row: Row | None) -> list[Cell]:
     if row is None:
         return [*figures(NOTHING, NOTHING), Cell("", "note")]
-    return [*figures(number(real(row["estimate"]), 2), probability(real(row["p"]))), Cell(said(row["note"]), "note")]
+    return [*figures(number(real(row["estimate"]), 2), probability(real(row["p"]))), Cell(beyond(row["note"]), "note")]
+
+
+def beyond(note: str) -> str:
+    """What a note says beyond the page's own words on p values."""
+    return "; ".join(piece for piece in said(note).split("; ") if piece != NOT_ADJUSTED)
 
 
 def agreement(agreeing: Found, spoken: str, reading: str, places: Places, frame: Frame) -> Grid:
@@ -136,7 +143,7 @@ def agreement(agreeing: Found, spoken: str, reading: str, places: Places, frame:
             )
     caption = f"Agreement of the backbones on {frame.primary}, {reading} reading, in points{spoken}"
     head = ["of", "backbones", "arm x backbone", "p", "per tenfold scale", "its interval", "adjusted p"]
-    return Grid(caption, head, rows)
+    return without_empty(Grid(caption, head, rows))
 
 
 def span(row: Row | None) -> str:
@@ -162,7 +169,7 @@ def shares(best: Found, fitted: pl.DataFrame, reading: str, places: Places, fram
         "accuracy there, %",
         "error, points",
     ]
-    return Grid(caption, [*head, "curve"], rows)
+    return without_empty(Grid(caption, [*head, "curve"], rows))
 
 
 def highest(fitted: pl.DataFrame) -> pl.DataFrame:
@@ -173,7 +180,7 @@ def highest(fitted: pl.DataFrame) -> pl.DataFrame:
 
 def curve_cells(row: Row | None) -> list[Cell]:
     if row is None:
-        return [*figures(NOTHING, NOTHING, NOTHING), Cell(NOTHING)]
+        return [*figures(NOTHING, NOTHING, NOTHING), Cell(NOTHING, "note")]
     limits = between(row["low"], row["high"], percent)
     height = percent(row["estimate"]) + ("" if limits == NOTHING else f" ({limits})")
-    return [*figures(plain(100 * row["share"]), height, number(row["error"], 1)), Cell(row["method"])]
+    return [*figures(plain(100 * row["share"]), height, number(row["error"], 1)), Cell(row["method"], "note")]

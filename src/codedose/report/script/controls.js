@@ -25,7 +25,7 @@ function drawControls(node) {
   const reach = 1.1 * rows.reduce((most, row) => Math.max(most, Math.abs(row.ratio)), 1.3);
   show(node, traces, layout({
     xaxis: axis({
-      ...FROM_ZERO, zerolinecolor: ink("--ink"), showgrid: false, range: [-reach, reach],
+      ...FROM_ZERO, zerolinecolor: ink("--ink"), showgrid: false, range: [-reach, reach], dtick: reach < 6 ? 1 : undefined,
       title: { text: "difference, in units of its limit", font: { size: 12 } },
     }),
     yaxis: { ...rowAxis(places), showgrid: true }, shapes: [upright(1), upright(-1), ...between(places)], margin: { l: 34, r: 12, t: 8, b: 44 },

@@ -13,7 +13,7 @@ function drawDose(node) {
   const dots = runs.filter((row) => row.share !== null);
   const traces = [...fitted(fit), ...before.map(untunedLine), runDots(dots), meanMarks(arms, fit.length === 0)];
   show(node, traces, layout({
-    xaxis: axis({ range: [-8, 108], tickvals: distinctShares(arms), ticksuffix: " %" }),
+    xaxis: axis({ range: [-8, 108], tickvals: distinctShares(arms), ticktext: distinctShares(arms).map((share) => `${+share.toFixed(1)} %`) }),
     yaxis: axis({ range: [-2, highest + 2], nticks: 5 }),
   }), [
     ...means.map((row) => doseRow("mean", row)), ...dots.map((row) => doseRow("run", row)),

@@ -42,10 +42,13 @@ function addDownloads(node) {
     const one = make("button", name);
     one.type = "button";
     one.setAttribute("aria-label", `${name}: ${label}`);
-    one.addEventListener("click", act);
+    one.addEventListener("click", () => {
+      if (!drawn.has(node)) draw(node);
+      act();
+    });
     bar.append(one);
   };
-  button("CSV", () => save(`${fileName(node)}.csv`, "text/csv", csv(drawn.get(node) ?? [])));
+  button("CSV", () => save(`${fileName(node)}.csv`, "text/csv", csv(drawn.get(node))));
   button("SVG", () => saveDrawing(node, fileName(node)));
   node.closest("figure").append(bar);
 }

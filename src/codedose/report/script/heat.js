@@ -14,9 +14,10 @@ function drawHeat(node) {
   const across = (row) => backbones.indexOf(row.backbone);
   const down = (row) => places.findIndex((place) => place.view === row.view && place.of === row.of);
   node.style.height = `${Math.max(190, 90 + 26 * places.length)}px`;
+  const narrow = node.clientWidth / (backbones.length + 2) < 52; // pixels: too few for a decimal
   const clear = (row) => (hasInterval(row) && (row.low > 0 || row.high < 0) ? "*" : "");
   const words = {
-    type: "scatter", mode: "text", x: rows.map(across), y: rows.map(down), text: rows.map((row) => signed(row.estimate) + clear(row)),
+    type: "scatter", mode: "text", x: rows.map(across), y: rows.map(down), text: rows.map((row) => signed(row.estimate, narrow ? 0 : 1) + clear(row)),
     textfont: { color: ink("--ink"), size: backbones.length > 4 ? 10 : 12 }, hoverinfo: "text",
     hovertext: rows.map((row) => esc(`${nameOf(row)}, ${row.backbone}: ${signed(row.estimate)} (${hasInterval(row) ? `${signed(row.low)} to ${signed(row.high)}` : "no interval"})`, 160)),
   };

@@ -3,8 +3,37 @@ const DRAWERS = {
   ranking: drawRanking, readings: drawReadings, extraction: drawExtraction, controls: drawControls, training: drawTraining,
 };
 
+const draw = (node) => DRAWERS[node.dataset.plot](node);
+
+function inSight(node) {
+  const box = node.getBoundingClientRect();
+  return box.bottom > 0 && box.top < innerHeight;
+}
+
+const SLICE = 40; // milliseconds of drawing at a time, so that the page can be read meanwhile
+let waiting = [];
+let timer = 0;
+
+/* What is in sight at once, the rest in slices; the root element says when all figures stand. */
 function drawAll() {
-  for (const node of document.querySelectorAll(".plot")) DRAWERS[node.dataset.plot](node);
+  const plots = [...document.querySelectorAll(".plot")];
+  const seen = plots.filter(inSight);
+  document.documentElement.dataset.figures = "being drawn";
+  seen.forEach(draw);
+  waiting = plots.filter((node) => !seen.includes(node));
+  clearTimeout(timer);
+  timer = setTimeout(drawSlice);
+}
+
+function drawSlice() {
+  const end = performance.now() + SLICE;
+  while (waiting.length && performance.now() < end) draw(waiting.shift());
+  if (waiting.length) timer = setTimeout(drawSlice);
+  else document.documentElement.dataset.figures = "drawn";
+}
+
+function drawRest() {
+  waiting.splice(0).forEach(draw);
 }
 
 /* ---- switches */
@@ -48,5 +77,6 @@ function startFigures() {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   drawAll();
+  addEventListener("beforeprint", drawRest);
   for (const node of document.querySelectorAll(".plot")) addDownloads(node);
 }
