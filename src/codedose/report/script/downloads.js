@@ -5,6 +5,7 @@ const FORMULA = /^[=+\-@\t\r]/;
 
 function csvField(value) {
   if (value === null || value === undefined) return "";
+  if (typeof value === "number") return String(+value.toPrecision(6)); // as the page holds them (figures.py, tidy)
   if (typeof value !== "string") return String(value);
   const text = FORMULA.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
