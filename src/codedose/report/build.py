@@ -70,7 +70,7 @@ def build(
     write_tables(out / "tables", ordered)
     text = page(study, ordered, summary, provenance, missing, notes)
     path = out / "report.html"
-    path.write_text(text, encoding="utf-8", newline="\n")
+    path.write_text(text, encoding="utf-8", errors="replace", newline="\n")  # a lone surrogate becomes ?
     return path
 
 
