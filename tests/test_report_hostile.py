@@ -6,6 +6,7 @@ texts are harmless: what stands in one as an element or an attribute must stand 
 
 import functools
 import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -132,6 +133,15 @@ SAVED = """
   }
   return [...kinds].sort();
 })()
+"""
+
+FRAGMENTS = """
+(async (texts) => {
+  for (const text of texts) for (const name of ["case", "search", "task", "reading"]) {
+    location.hash = new URLSearchParams({ case: text, [name]: text });
+    await new Promise((done) => setTimeout(done));
+  }
+})
 """
 
 MIDDLES = """
@@ -318,6 +328,11 @@ def away(requests: set[str], page: Path) -> set[str]:
     return {url for url in requests if url != page.as_uri() and not url.startswith("data:image/")}
 
 
+def words(complaints: Sequence[Mapping[str, Any]]) -> set[str]:
+    """What Chromium complained of; a complaint that the harmless page causes too is Plotly's."""
+    return {one["params"].get("entry", {}).get("text", json.dumps(one)) for one in complaints}
+
+
 def check(browser: Browser, folder: Path, texts: dict[str, Sequence[str]], most: int = 2) -> None:  # noqa: F811
     """A page with `texts` in places, with policy and without, is the page of their harmless twins in other words."""
     every = list(dict.fromkeys(text for some in texts.values() for text in some))
@@ -332,7 +347,9 @@ def check(browser: Browser, folder: Path, texts: dict[str, Sequence[str]], most:
         assert told["ran"] == ["undefined", "undefined", "", "true"]
         assert away(told["requests"], each) == set()
         assert set(told["saved"]) <= set(meant["saved"])
-        assert told["frames"] == told["broken"] == told["complaints"] == []
+        assert told["frames"] == []
+        assert set(told["broken"]) <= set(meant["broken"])
+        assert words(told["complaints"]) <= words(meant["complaints"])
         for when in ("before", "after"):
             assert told[when]["handlers"] == meant[when]["handlers"] == []
             assert told[when]["addresses"] == meant[when]["addresses"]
@@ -377,17 +394,15 @@ def test_there_are_enough_texts() -> None:
 def test_an_address_that_a_stranger_made_runs_nothing(watched: Browser, tmp_path: Path) -> None:
     """A link to the page may say what to show after its #."""
     page = written(tmp_path / "page", {}, {})
-    fragment = urlencode({name: NAMES[4] for name in ("case", "search", "task", "backbone", "reading")})
+    fragment = urlencode(dict.fromkeys(("case", "search", "task", "backbone", "reading"), NAMES[4]))
+    watched.open(page.as_uri())
+    watched.value(DRAWN)
+    meant = watched.value(SHAPE)["kinds"]
     for start in (f"#{fragment}", f"#{quote(NAMES[0], safe='<>=/')}"):
+        watched.open("about:blank")
         watched.open(page.as_uri() + start)
+        watched.value(f"{FRAGMENTS}({inert_json([in_tables(text) for text in NAMES[::4]])})")
         watched.value(DRAWN)
-        meant = watched.value(SHAPE)["kinds"]
-        watched.value(f"window.given = {inert_json([in_tables(text) for text in NAMES[::4]])}; 0")
-        watched.value(
-            "(async () => { for (const text of window.given) for (const name of ['case', 'search', 'task', 'reading']) {"
-            "location.hash = new URLSearchParams({ case: text, [name]: text });"
-            "await new Promise((done) => setTimeout(done)); } })()"
-        )
         assert watched.value("String(window.__pwned)") == "undefined"
         assert set(watched.value(SHAPE)["kinds"]) <= set(meant)
         assert away(watched.requests(), page) == set()
