@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from codedose.analyse.best import in_words, maybe_best
 from codedose.analyse.contrasts import ONE_DRAW, arm_points
 from codedose.analyse.curve import Cube, cube_of, fitted, half_widths, methods
-from codedose.analyse.dose import in_words, maybe_best
 from codedose.analyse.grid import CELL, complete, faulty_cells
 from codedose.analyse.views import GROUP, VIEW, in_order
 from codedose.analyse.worth import TOGETHER, Belief, at_stake, believed, best_together, noise_of
