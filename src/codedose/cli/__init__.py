@@ -8,6 +8,7 @@ import sys
 import typer
 
 from codedose.cli import arms, files, labels, power, recommended, studies
+from codedose.cli.show import plain, plain_lines
 from codedose.errors import CodedoseError
 
 INTERRUPTED = 130
@@ -46,12 +47,13 @@ def main() -> None:
     try:
         app()
     except CodedoseError as problem:
-        print(f"codedose: {problem}", file=sys.stderr)
+        print(f"codedose: {plain_lines(problem)}", file=sys.stderr)
         sys.exit(problem.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer hears Ctrl-C first, and says nothing
             print("codedose: interrupted; the same command goes on", file=sys.stderr)
         raise
     except OSError as problem:
-        print(f"codedose: {problem.filename or 'this machine'}: {problem.strerror or problem}", file=sys.stderr)
+        where = plain(problem.filename or "this machine")
+        print(f"codedose: {where}: {plain(problem.strerror or problem)}", file=sys.stderr)
         sys.exit(4)
