@@ -67,6 +67,14 @@ def test_the_readme_leads_to_the_guide_and_the_guide_to_all_of_its_pages():
     assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} <= linked
 
 
+def test_every_section_of_the_report_is_explained():
+    text = (DOCS / "report.md").read_text(encoding="utf-8")
+    sections = sorted((ROOT / "src" / "codedose" / "report" / "sections").glob("*.html"))
+    titles = [title for file in sections for title in re.findall(r"<h2 id=[^>]*>([^<]+)<", file.read_text("utf-8"))]
+    assert len(titles) > 10
+    assert [title for title in titles if title not in text] == []
+
+
 # Commands
 
 
