@@ -376,6 +376,18 @@ ROWS = {
 }  # fmt: skip
 
 
+CALM = {"draws": 8, "draw_sd": 0.002, "run_sd": 0.002}
+PLANTED = [
+    ({**CALM, "effect": 0.1}, 1.0, "clear"),
+    ({**CALM, "effect": (0.1, 0.0)}, 1.0, "reading"),
+    ({**CALM, "effect": 0.1}, 20.0, "small"),
+    ({**CALM, "effect": 0.0}, 10.0, "equivalent"),
+    ({"effect": 0.0, "draws": 4, "draw_sd": 0.05}, 1.0, "inconclusive"),
+    ({**CALM, "draws": 2, "effect": 0.1}, 1.0, "two draws"),
+    ({**CALM, "draws": 1, "effect": 0.1}, 1.0, "one draw"),
+]
+
+
 class TestSentences:
     @pytest.mark.parametrize("name", ROWS)
     def test_each_case_has_its_sentence(self, name):
@@ -383,6 +395,15 @@ class TestSentences:
         row = ROW | change
         assert case(row, 0.95) == name
         assert sentence(row, arm="Code", against="General", confidence=0.95, power=0.8) == wanted
+
+    @pytest.mark.parametrize(("planted", "margin", "wanted"), PLANTED, ids=[wanted for *_, wanted in PLANTED])
+    def test_each_case_is_reached_by_a_planted_study(self, planted, margin, wanted):
+        """The whole way from scores: what was planted is the sentence that comes out, and no stronger one."""
+        scores = plant(readings=("strict", "forced"), items=100, seed=11, **planted)
+        row = primary(effects(scores, **{**STUDY, "margin": margin}))
+        assert case(row, 0.95) == wanted
+        told = sentence(row, arm="Code", against="General", confidence=0.95, power=0.8)
+        assert ("points higher than" in told) == (wanted in ("clear", "reading", "small"))
 
     def test_a_difference_that_does_not_survive_adjustment_is_inconclusive(self):
         assert case(ROW | {"p": 0.02, "p_adjusted": 0.06}, 0.95) == "inconclusive"

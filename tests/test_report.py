@@ -29,6 +29,7 @@ from codedose.tables import (
     ACCURACIES,
     BALANCE,
     COMPLETIONS,
+    CURVES,
     DROPS,
     EFFECTS,
     ITEMS,
@@ -247,6 +248,7 @@ def planted_tables() -> dict[str, pl.DataFrame]:
     return {
         "accuracies": planted_accuracies(),
         "effects": planted_effects(),
+        "curves": CURVES.frame([]),
         "balance": planted_balance(),
         "lengths": planted_lengths(),
         "scores": scores,

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ def make_ready(planner: Planner, study: Path) -> None:
             resolve(**planner.loadable(backbone))
 
 
-def conclude(planner: Planner, root: Path, outcome: Outcome, *, as_json: bool) -> int:
-    """Print the summary and the report's path, and what failed; returns the exit code."""
+def conclude(planner: Planner, root: Path, outcome: Outcome, *, as_json: bool, written: Sequence[Path] = ()) -> int:
+    """Print the summary and the report's path, what else was `written`, and what failed; returns the exit code."""
     report = root / planner.steps[-1].folder / "report.html"
     lines = summary(planner, root)
     if as_json:
@@ -46,12 +47,14 @@ def conclude(planner: Planner, root: Path, outcome: Outcome, *, as_json: bool) -
                 "missing_cells": sorted(planner.without),
                 "summary": lines,
                 "report": str(report) if report.is_file() else None,
+                "written": list(map(str, written)),
             }
         )
     else:
         tell_failures(root, outcome)
         tell_summary(planner, lines, report)
         tell_spent(root / planner.label.folder / SPENT)
+        tell_written(written)
     return SOME_FAILED if outcome.failed else 0
 
 
@@ -88,6 +91,13 @@ def tell_spent(path: Path) -> None:
         spent = json.loads(path.read_text())
         tokens = spent["tokens_in"] + spent["tokens_out"]
         print(f"labels: {spent['replies']:,} replies, {tokens:,} tokens, ${spent['dollars']:,.2f} paid")
+
+
+def tell_written(written: Sequence[Path]) -> None:
+    """The first file that was written, and where the others lie."""
+    if written:
+        others = f", and {len(written) - 1:,} more files there" if len(written) > 1 else ""
+        print(f"written: {written[0]}{others}")
 
 
 def tell_summary(planner: Planner, lines: list[str], report: Path) -> None:

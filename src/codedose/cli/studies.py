@@ -10,6 +10,7 @@ import typer
 
 from codedose.cli.means import Checkpointing, Processes, ReportTo, Sharded, States, Together, means_of
 from codedose.cli.power import Like, likeness_of, read
+from codedose.cli.published import As, PaperOut
 from codedose.cli.show import AsJson
 from codedose.errors import CodedoseError, StudyError
 
@@ -191,13 +192,18 @@ def status(study: StudyFile, store: StorePath = None, json: AsJson = False) -> N
     print(f"{len(left)} steps left: codedose run {study}" if left else f"everything is done; the report: {found}")
 
 
-def report(study: StudyFile, store: StorePath = None, json: AsJson = False) -> None:
+def report(
+    study: StudyFile, store: StorePath = None, as_: As = "html", out: PaperOut = None, json: AsJson = False
+) -> None:
     """The report of a finished study: built from the store, without training or asking anything."""
+    from codedose.cli.published import publish
     from codedose.cli.ran import conclude
     from codedose.runner.schedule import Slots, Teller, inline, to_run
     from codedose.runner.schedule import run as perform
     from codedose.runner.store import locked
 
+    if out and as_ == "html":
+        raise StudyError("--out goes with --as; the HTML file lies in the store, and its path is printed")
     root = root_of(study, store)
     planner = planner_of(study, root)
     left = [step for step in to_run(root, planner.steps) if step.kind not in ("analyse", "report")]
@@ -207,7 +213,9 @@ def report(study: StudyFile, store: StorePath = None, json: AsJson = False) -> N
         )
     with locked(root):
         outcome = perform(root, planner.steps, slots=Slots(1), submit=inline, tell=Teller())
-    raise typer.Exit(conclude(planner, root, outcome, as_json=json))
+        place = out or study.parent / f"{planner.study.name}-{as_}"
+        written = [] if outcome.failed else publish(planner, root, as_, place)
+    raise typer.Exit(conclude(planner, root, outcome, as_json=json, written=written))
 
 
 def gc(

@@ -20,6 +20,7 @@ from codedose.tables import (
     ACCURACIES,
     BALANCE,
     COMPLETIONS,
+    CURVES,
     DROPS,
     EFFECTS,
     ITEMS,
@@ -34,7 +35,8 @@ from codedose.tables import (
 )
 
 SHOWN = (
-    ACCURACIES, EFFECTS, BALANCE, LENGTHS, SCORES, ITEMS, COMPLETIONS, TRAINING, LOSSES, SOURCES, REPAIRS, LEAKS, DROPS,
+    ACCURACIES, EFFECTS, CURVES, BALANCE, LENGTHS, SCORES, ITEMS, COMPLETIONS, TRAINING, LOSSES, SOURCES, REPAIRS,
+    LEAKS, DROPS,
 )  # fmt: skip
 TABLES = {table.name: table for table in SHOWN}
 HERE = Path(__file__).parent

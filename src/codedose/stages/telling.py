@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 REPORTED = (
     tables.ACCURACIES,
     tables.EFFECTS,
+    tables.CURVES,
     tables.BALANCE,
     tables.LENGTHS,
     tables.SCORES,
@@ -49,7 +50,10 @@ def analyse_step(
 ) -> None:
     """`inputs` are the scores; where an audit is given, also the labels that it is about."""
     from codedose.analyse.cells import accuracies
+    from codedose.analyse.contrasts import arm_points
+    from codedose.analyse.curve import curves
     from codedose.analyse.effects import effects
+    from codedose.analyse.grid import complete
     from codedose.analyse.power import calibrate
     from codedose.analyse.words import summarise
 
@@ -73,6 +77,7 @@ def analyse_step(
     )
     save(out, tables.ACCURACIES, cells)
     save(out, tables.EFFECTS, found)
+    save(out, tables.CURVES, curves(arm_points(complete(scores, partial=partial)[0]), confidence))
     (out / SUMMARY).write_text(json.dumps({"lines": lines, "calibration": calibration}, indent=2) + "\n")
 
 
