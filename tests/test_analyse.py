@@ -14,9 +14,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 from codedose.analyse.adjust import benjamini_hochberg, holm
 from codedose.analyse.agreement import kendall_w, word
+from codedose.analyse.best import maybe_best
 from codedose.analyse.cells import accuracies, bootstrap, wilson
 from codedose.analyse.contrasts import trend
-from codedose.analyse.dose import maybe_best
 from codedose.analyse.effects import effects
 from codedose.analyse.items import mcnemar
 from codedose.errors import DataError

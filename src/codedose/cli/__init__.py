@@ -7,7 +7,8 @@ import sys
 
 import typer
 
-from codedose.cli import arms, files, labels, power, studies
+from codedose.cli import arms, files, labels, power, recommended, studies
+from codedose.cli.show import plain, plain_lines
 from codedose.errors import CodedoseError
 
 INTERRUPTED = 130
@@ -22,14 +23,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+STUDIES = (
+    *studies.COMMANDS[:2],
+    *power.COMMANDS,
+    *studies.COMMANDS[2:5],
+    *recommended.COMMANDS,
+    *studies.COMMANDS[5:],
+)
 STAGES = (
     *arms.COMMANDS[:1],
     *labels.COMMANDS,
     *arms.COMMANDS[1:],
     *files.COMMANDS,
-    *power.COMMANDS,
+    *recommended.STAGES,
 )  # in the order of the story
-for panel, commands in (("A study from its file", studies.COMMANDS), ("One stage on plain files", STAGES)):
+for panel, commands in (("A study from its file", STUDIES), ("One stage on plain files", STAGES)):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 
@@ -39,12 +47,13 @@ def main() -> None:
     try:
         app()
     except CodedoseError as problem:
-        print(f"codedose: {problem}", file=sys.stderr)
+        print(f"codedose: {plain_lines(problem)}", file=sys.stderr)
         sys.exit(problem.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer hears Ctrl-C first, and says nothing
             print("codedose: interrupted; the same command goes on", file=sys.stderr)
         raise
     except OSError as problem:
-        print(f"codedose: {problem.filename or 'this machine'}: {problem.strerror or problem}", file=sys.stderr)
+        where = plain(problem.filename or "this machine")
+        print(f"codedose: {where}: {plain(problem.strerror or problem)}", file=sys.stderr)
         sys.exit(4)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from codedose.cli.show import AsJson, Out, say
+from codedose.cli.show import AsJson, Out, plain, say
 from codedose.errors import StudyError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def pool(
         leave_out(out, found)
     for source in named:
         for name in look_up(source, folder=Path()).left_out:
-            print(f"{source.path}: {name} was not read: it is not for training", file=sys.stderr)
+            print(f"{plain(source.path)}: {plain(name)} was not read: it is not for training", file=sys.stderr)
     tell_pool(out, json)
 
 
@@ -277,7 +277,7 @@ def tell_mix(
     say(None, json, rows, ("quantity", *(head for name in arms for head in (name, "SMD"))))
     print("SMD: standardised mean difference from the first arm, in the draw where it is largest; * beyond 0.1")
     for note in notes:
-        print(f"note: {note}")
+        print(f"note: {plain(note)}")
     for path in written:
         print(f"wrote {path}")
 

@@ -206,15 +206,15 @@ def tell(described: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(described)
         return
-    print(f"{described['study']}: {described['question']}\n")
+    print(f"{plain(described['study'])}: {plain(described['question'])}\n")
     shares = ", ".join(f"{plain(name)} {share:.0%}" for name, share in described["arms"].items())
-    print(f"backbones  {', '.join(described['backbones'])}")
+    print(f"backbones  {', '.join(map(plain, described['backbones']))}")
     print(f"arms       {shares}; {described['draws']} draws of each")
     if described["held_out"]:
         print(f"held out   {described['held_out']} examples of each label, to measure loss before and after tuning")
     if described["joined"]:
         print(f"joined     {', '.join(map(plain, described['joined']))}: asked, not trained here")
-    print(f"tasks      {', '.join(described['tasks'])}")
+    print(f"tasks      {', '.join(map(plain, described['tasks']))}")
     rows = [(kind, count["of"], count["to_run"]) for kind, count in described["steps"].items() if count["of"]]
     as_table("", ("step", "in the plan", "to run"), rows)
     tell_cost(described)

@@ -103,7 +103,9 @@ def tell_written(written: Sequence[Path]) -> None:
 def tell_summary(planner: Planner, lines: list[str], report: Path) -> None:
     print()
     if planner.without:
-        print(f"INCOMPLETE: {len(planner.without)} cells are missing: {', '.join(sorted(planner.without))}\n")
+        print(
+            f"INCOMPLETE: {len(planner.without)} cells are missing: {', '.join(map(plain, sorted(planner.without)))}\n"
+        )
     for line in lines:
         print(plain(line))
     if planner.study.caution:

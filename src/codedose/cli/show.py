@@ -19,13 +19,26 @@ ENOUGH = 0.03  # of the expected work, before the time left is told
 
 
 def as_json(value: object) -> None:
-    """Print `value` as one JSON document."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print `value` as one JSON document, in which what a terminal would obey is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    print("\n".join(line if line.isprintable() else "".join(map(escaped, line)) for line in text.split("\n")))
+
+
+def escaped(sign: str) -> str:
+    """One sign of a JSON text, as \\uXXXX where it does not print."""
+    if sign.isprintable():
+        return sign
+    return json.dumps(sign)[1:-1] if sign > "\x7f" else f"\\u{ord(sign):04x}"
 
 
 def plain(text: object) -> str:
     """Text from strangers without the control characters that a terminal would obey."""
     return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+def plain_lines(text: object) -> str:
+    """Several lines from strangers, each plain."""
+    return "\n".join(map(plain, str(text).split("\n")))
 
 
 def as_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -35,10 +48,10 @@ def as_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(plain(title)) if title else None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for place, name in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[place], int | float) for row in rows)
-        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+        table.add_column(Text(plain(name)), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(short(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
@@ -62,7 +75,7 @@ def named(known: Sequence[Any], name: str, option: str) -> Any:
 
 def say_progress(done: int, of: int, note: str) -> None:
     """One line a step on standard error, so that standard output stays clean."""
-    print(f"{done}/{of} {note}", file=sys.stderr, flush=True)
+    print(f"{done}/{of} {plain(note)}", file=sys.stderr, flush=True)
 
 
 def short(cell: object) -> str:

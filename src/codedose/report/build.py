@@ -39,6 +39,10 @@ SHOWN = (
     LEAKS, DROPS,
 )  # fmt: skip
 TABLES = {table.name: table for table in SHOWN}
+SCRIPTS = (
+    "base", "plots", "rows", "dose", "forest", "heat", "ranking", "controls", "answered", "balance", "treatment",
+    "training", "downloads", "switches", "replies", "links", "start",
+)  # fmt: skip
 HERE = Path(__file__).parent
 FORMULA_SIGNS = "^[=+\\-@\t\r]"  # with these a spreadsheet starts a formula (OWASP: CSV injection)
 # Plotly puts its rules into an element of this id where there is one; through the CSSOM, which the policy allows.
@@ -66,7 +70,7 @@ def build(
     write_tables(out / "tables", ordered)
     text = page(study, ordered, summary, provenance, missing, notes)
     path = out / "report.html"
-    path.write_text(text, encoding="utf-8", newline="\n")
+    path.write_text(text, encoding="utf-8", errors="replace", newline="\n")  # a lone surrogate becomes ?
     return path
 
 
@@ -109,7 +113,7 @@ def page(
     """The whole page as text."""
     told = sections(study, tables, provenance)
     styles = {"css": asset("page.css"), "plotly_css": PLOTLY_STYLE}
-    scripts = {"plotly": asset("vendor/plotly-basic.min.js"), "js": asset("page.js")}
+    scripts = {"plotly": asset("vendor/plotly-basic.min.js"), "js": script()}
     return environment().get_template("page.html").render(
         **told.words,
         **styles,
@@ -134,6 +138,10 @@ def environment() -> jinja2.Environment:
 
 def asset(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
+
+
+def script() -> str:
+    return "\n".join(asset(f"script/{name}.js") for name in SCRIPTS)
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:

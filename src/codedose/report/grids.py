@@ -33,6 +33,12 @@ class Grid:
         return any(row[column].kind.startswith(("n ", "flag")) or row[column].kind == "n" for row in self.rows)
 
 
+def without_empty(grid: Grid) -> Grid:
+    """`grid` without the columns in which no row says anything; the first, which names the rows, stays."""
+    kept = [at for at in range(len(grid.head)) if not at or any(row[at].text not in ("", NOTHING) for row in grid.rows)]
+    return Grid(grid.caption, [grid.head[at] for at in kept], [[row[at] for at in kept] for row in grid.rows])
+
+
 def number(value: float | None, digits: int = 1) -> str:
     return NOTHING if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
 
@@ -52,6 +58,15 @@ def probability(value: float | None) -> str:
 
 def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def plain(value: float | None) -> str:
+    """A share or a coefficient, which is no difference and has no sign to show."""
+    return NOTHING if value is None else f"{value:.3g}".replace("-", MINUS)
+
+
+def real(value: object) -> float | None:
+    return value if isinstance(value, float) else None
 
 
 def between(low: float | None, high: float | None, say: Callable[[float | None], str]) -> str:
@@ -194,170 +209,6 @@ def dose_grid(arms: Sequence[tuple[str, float]], balance: pl.DataFrame, scores: 
         span = between(found[0], found[-1], percent) if found else NOTHING
         rows.append([Cell(arm), *figures(percent(share), percent(mean), span)])
     return Grid("The dose that was given", ["arm", "coding examples, %", name, "range over draws"], rows)
-
-
-# ---- accuracy
-
-
-def accuracy_grid(
-    frame: pl.DataFrame, caption: str, arms: Sequence[str], readings: Sequence[str], origins: Mapping[str, str]
-) -> Grid:
-    """One row per place and arm (and backbone, where the rows name several); one column per reading."""
-    several = frame["backbone"].drop_nulls().n_unique() > 1
-    found: dict[tuple[str, str, str | None], dict[tuple[str, str], Mapping[str, float]]] = {}
-    for row in frame.iter_rows(named=True):
-        found.setdefault((row["view"], row["of"], row["backbone"]), {})[row["arm"], row["reading"]] = row
-    rows = []
-    for (view, of, backbone), told in found.items():
-        for arm in arms:
-            shown = [told.get((arm, reading)) for reading in readings]
-            if any(shown):
-                name = [Cell(label_of(view, of, origins)), *([Cell(backbone or "all")] if several else []), Cell(arm)]
-                rows.append([*name, *(Cell(accuracy_text(row), "n") for row in shown)])
-    head = ["of", *(["backbone"] if several else []), "arm", *(f"{reading}, %" for reading in readings)]
-    return Grid(caption, head, rows)
-
-
-def accuracy_text(row: Mapping[str, float] | None) -> str:
-    if row is None:
-        return NOTHING
-    span = between(row["low"], row["high"], percent)
-    return percent(row["accuracy"]) + ("" if span == NOTHING else f" ({span})")
-
-
-def extraction_grid(
-    frame: pl.DataFrame, arms: Sequence[str], readings: Sequence[str], origins: Mapping[str, str]
-) -> Grid:
-    """One row per place and arm: per reading the replies with an answer and those cut off, then those in code."""
-    found: dict[tuple[str, str], dict[tuple[str, str], Mapping[str, float]]] = {}
-    for row in frame.iter_rows(named=True):
-        found.setdefault((row["view"], row["of"]), {})[row["arm"], row["reading"]] = row
-    rows = []
-    for (view, of), told in found.items():
-        for arm in arms:
-            shown = [told.get((arm, reading)) for reading in readings]
-            if any(shown):
-                rates = [percent(row[what] if row else None) for what in ("answered", "truncated") for row in shown]
-                in_code = next(row["in_code"] for row in shown if row)
-                rows.append([Cell(label_of(view, of, origins)), Cell(arm), *figures(*rates, percent(in_code))])
-    head = ["of", "arm", *(f"{what}, {reading}" for what in ("answered", "truncated") for reading in readings)]
-    return Grid("Replies with an answer, cut at the token limit, and in code, %", [*head, "in code"], rows)
-
-
-# ---- contrasts
-
-
-def effects_grid(frame: pl.DataFrame, caption: str, primary: str | None, origins: Mapping[str, str]) -> Grid:
-    """One row per estimate, as they come; the overall one of the contrast `primary` is marked."""
-    several = {name: frame[name].n_unique() > 1 for name in ("backbone", "contrast")}
-    rows = [effect_row(row, primary, several, origins) for row in frame.iter_rows(named=True)]
-    named = [name for name, shown in several.items() if shown]
-    head = ["of", *named, "estimate", "interval", "p", "adjusted p", "items", "draws", "runs", "note", "method"]
-    return Grid(caption, head, rows)
-
-
-def effect_row(
-    row: Mapping[str, object], primary: str | None, several: Mapping[str, bool], origins: Mapping[str, str]
-) -> Sequence[Cell]:
-    contrast, who = str(row["contrast"]), row["backbone"] or row["family"]
-    is_primary = row["view"] == "overall" and contrast == primary and who is None
-    name = label_of(str(row["view"]), str(row["of"]), origins) + (", primary" if is_primary else "")
-    say = points if " - " in contrast or "trend" in contrast else plain
-    odds = [probability(real(row["p"])), probability(real(row["p_adjusted"]))]
-    return [
-        Cell(name, "primary" if is_primary else ""),
-        *([Cell(str(who or "all"))] if several["backbone"] else []),
-        *([Cell(contrast)] if several["contrast"] else []),
-        *figures(say(real(row["estimate"])), between(real(row["low"]), real(row["high"]), say), *odds),
-        *figures(*(str(row[name]) for name in ("n_items", "n_draws", "n_runs"))),
-        Cell(str(row["note"]), "note"),
-        Cell(str(row["method"])),
-    ]
-
-
-def plain(value: float | None) -> str:
-    """A share or a coefficient, which is no difference and has no sign to show."""
-    return NOTHING if value is None else f"{value:.3g}".replace("-", MINUS)
-
-
-def real(value: object) -> float | None:
-    return value if isinstance(value, float) else None
-
-
-def heat_grid(effects: pl.DataFrame, caption: str, origins: Mapping[str, str]) -> Grid | None:
-    """Gains, place x backbone; None with fewer than two backbones."""
-    frame = effects.filter(pl.col("backbone").is_not_null())
-    backbones = sorted(set(frame["backbone"]))
-    if len(backbones) < 2:
-        return None
-    found: dict[tuple[str, str], dict[str, Mapping[str, object]]] = {}
-    for row in frame.iter_rows(named=True):
-        found.setdefault((row["view"], row["of"]), {})[row["backbone"]] = row
-    rows = [
-        [Cell(label_of(view, of, origins)), *(heat_cell(told.get(backbone)) for backbone in backbones)]
-        for (view, of), told in found.items()
-    ]
-    return Grid(caption, ["of", *backbones], rows)
-
-
-def heat_cell(row: Mapping[str, object] | None) -> Cell:
-    estimate = real(row["estimate"]) if row else None
-    if row is None or estimate is None:
-        return Cell(NOTHING, "n")
-    low, high = real(row["low"]), real(row["high"])
-    clear = low is not None and high is not None and (low > 0 or high < 0)
-    depth = sum(abs(estimate) >= step for step in STEPS_OF_GAIN)
-    kind = f"n heat-{'up' if estimate > 0 else 'down'}-{depth}" if depth else "n"
-    return Cell(points(estimate) + "*" * clear, kind)
-
-
-# ---- training, provenance
-
-
-def training_grid(training: pl.DataFrame, cells: pl.DataFrame) -> Grid:
-    """One row per training run: what it saw, and its loss in the first and the last tenth of its steps."""
-    tenth = pl.max_horizontal(pl.col("step").count() // 10, 1)
-    told = training.sort("cell", "step").group_by("cell", maintain_order=True).agg(
-        steps=pl.len(),
-        tokens=pl.col("tokens").sum(),
-        loss_tokens=pl.col("loss_tokens").sum(),
-        first=pl.col("loss").head(tenth).mean(),
-        last=pl.col("loss").tail(tenth).mean(),
-        rate=pl.col("learning_rate").max(),
-        norm=pl.col("grad_norm").median(),
-        memory=pl.col("memory").max() / 1e6,
-        speed=pl.col("tokens").sum() / pl.col("seconds").sum(),
-        seconds=pl.col("seconds").sum(),
-    )  # fmt: skip
-    named = told.join(cells, on="cell", how="left").sort("backbone", "arm", "draw", "seed", "cell", nulls_last=True)
-    rows = [
-        [
-            *words(row["backbone"] or row["cell"], row["arm"], row["draw"], row["seed"]),
-            *figures(f"{row['steps']:,}", f"{row['tokens']:,}", f"{row['loss_tokens']:,}"),
-            *figures(number(row["first"], 3), number(row["last"], 3), f"{row['rate']:.1e}", number(row["norm"], 2)),
-            *figures(number(row["speed"]), number(row["memory"]), number(row["seconds"])),
-        ]
-        for row in named.iter_rows(named=True)
-    ]
-    seen = ["backbone", "arm", "draw", "seed", "steps", "tokens", "loss-bearing", "first loss", "last loss"]
-    head = [*seen, "highest learning rate", "median gradient norm", "tokens a second", "peak MB", "seconds"]
-    return Grid("Training runs; loss in nats per loss-bearing token, first and last tenth of the steps", head, rows)
-
-
-def environments(provenance: Sequence[Mapping[str, object]]) -> tuple[Grid, Grid]:
-    """The steps with the letter of the environment they ran in, and the environments."""
-    known: dict[tuple[tuple[str, str], ...], str] = {}
-    steps = []
-    for record in provenance:
-        environment = tuple(flat({name: record.get(name) for name in ("versions", "hardware", "commit")}))
-        letter = known.setdefault(environment, f"E{len(known) + 1}")
-        seconds = record.get("seconds")
-        shown = number(float(seconds), 1) if isinstance(seconds, int | float) else NOTHING
-        told = words(record.get("step"), record.get("kind"), record.get("key"), record.get("started"))
-        steps.append([*told, Cell(shown, "n"), Cell(letter)])
-    rows = [[Cell(letter), *words(name, value)] for pairs, letter in known.items() for name, value in pairs]
-    head = ["step", "kind", "key", "started", "seconds", "environment"]
-    return Grid("Steps", head, steps), Grid("Environments", ["environment", "what", "value"], rows)
 
 
 def flat(value: object, path: str = "") -> Iterable[tuple[str, str]]:
