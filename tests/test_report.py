@@ -843,13 +843,14 @@ class Browser:
         self.until(lambda told: told.get("method") == "Page.loadEventFired")
 
     def open(self, url: str) -> None:
-        """Until every figure stands, or for a minute."""
+        """Until every figure stands, or for a minute; at once where there is none."""
         self.load(url)
         self.drawn()
 
     def drawn(self) -> None:
         self.value(
             "new Promise((done) => { const end = Date.now() + 60000; const look = () => (Date.now() > end"
+            " || !document.querySelector('.plot')"
             " || document.documentElement.dataset.figures === 'drawn' ? done() : setTimeout(look, 20)); look(); })"
         )
 
@@ -1010,7 +1011,7 @@ def test_a_link_brings_back_what_was_chosen(browser: Browser, page: Path) -> Non
         browser.value(f"document.getElementById('{box}').dispatchEvent(new Event('change'))")
     browser.value("document.getElementById('next').click()")
     link, case = browser.value("[byId('case-link').href, byId('case').textContent]")
-    browser.open("about:blank")
+    browser.load("about:blank")
     browser.open(link)
     assert browser.value("byId('case').textContent") == case
     assert browser.value("document.querySelector('input[name=reading]:checked').value") == "strict"
@@ -1019,10 +1020,8 @@ def test_a_link_brings_back_what_was_chosen(browser: Browser, page: Path) -> Non
 
 def test_a_link_can_only_choose_among_what_is_there(browser: Browser, page: Path) -> None:
     for text in HOSTILE:
-        state = urllib.parse.urlencode(
-            dict.fromkeys(("case", "task", "backbone", "run", "reading", "search"), text)
-        )
-        browser.open("about:blank")
+        state = urllib.parse.urlencode(dict.fromkeys(("case", "task", "backbone", "run", "reading", "search"), text))
+        browser.load("about:blank")
         browser.open(f"{page.as_uri()}#{state}")
         assert browser.value("byId('found').textContent") == "The page does not hold the item that this link names."
         assert browser.value("typeof window.hacked") == "undefined"
