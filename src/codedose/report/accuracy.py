@@ -52,7 +52,13 @@ def accuracy_grid(
                 name = [Cell(label_of(view, of, origins)), *([Cell(backbone or "all")] if several else []), Cell(arm)]
                 rows.append([*name, *(Cell(accuracy_text(row), "n") for row in shown)])
     head = ["of", *(["backbone"] if several else []), "arm", *(f"{reading}, %" for reading in readings)]
-    return Grid(caption, head, rows)
+    return Grid(caption + spoken(frame), head, rows)
+
+
+def spoken(frame: pl.DataFrame) -> str:
+    """What the intervals of these rows are about, to stand behind a caption; "" where there are none."""
+    methods = sorted(set(frame.filter(pl.col("low").is_not_null())["method"]))
+    return f"; intervals: {'; '.join(f'{method}{about(method)}' for method in methods)}" if methods else ""
 
 
 def accuracy_text(row: Mapping[str, float] | None) -> str:

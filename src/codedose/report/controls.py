@@ -108,8 +108,13 @@ def control_arms(
         for arm, source, change in pairs
         if (*place, arm) in means and (*place, source) in means
     ]  # fmt: skip
-    head = ["of", "control arm", "what it holds", "source arm", "control, %", "source, %", "difference", "over draws"]
-    caption = f"Control arms beside their sources, {reading} reading; intervals over new draws, about these items"
+    head = [
+        "of", "control arm", "what it holds", "source arm", "control, %", "source, %", "difference", "in single draws",
+    ]  # fmt: skip
+    caption = (
+        f"Control arms beside their sources, {reading} reading; accuracies with intervals over new draws, about these "
+        "items; differences in points, with the lowest and the highest of the draws, which is no interval"
+    )
     return Grid(caption, head, rows) if rows else None
 
 

@@ -37,6 +37,7 @@ def contrasts_under(effects: pl.DataFrame, reading: str, frame: Frame) -> dict[s
     primary = difference & (pl.col("contrast") == frame.primary)
     grouped = rows.filter(primary, pl.col("backbone").is_not_null() | pl.col("family").is_not_null())
     apart = grids.in_view_order(grouped, frame.places, ["family", "backbone"])
+    several = apart["backbone"].drop_nulls().n_unique() > 1
     named = f"{frame.primary} in percentage points, {reading} reading"
 
     def grid(chosen: pl.DataFrame, caption: str, marked: str | None = None) -> Grid:
@@ -48,8 +49,8 @@ def contrasts_under(effects: pl.DataFrame, reading: str, frame: Frame) -> dict[s
         "others": grid(
             whole.filter(~primary & difference), f"Other differences in percentage points, {reading} reading"
         ),
-        "apart": grid(apart, named) if apart["backbone"].drop_nulls().n_unique() > 1 else None,
-        "heat": heat_grid(apart, named, frame.origins),
+        "apart": grid(apart, f"{named}, by family and backbone") if several else None,
+        "heat": heat_grid(apart, f"{named}, by task and backbone", frame.origins),
     }
 
 
