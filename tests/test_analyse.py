@@ -14,12 +14,11 @@ from statsmodels.stats.proportion import proportion_confint
 
 from codedose.analyse.adjust import benjamini_hochberg, holm
 from codedose.analyse.agreement import kendall_w, word
+from codedose.analyse.best import maybe_best
 from codedose.analyse.cells import accuracies, bootstrap, wilson
 from codedose.analyse.contrasts import trend
-from codedose.analyse.dose import maybe_best
 from codedose.analyse.effects import effects
 from codedose.analyse.items import mcnemar
-from codedose.analyse.student import critical
 from codedose.errors import DataError
 from codedose.tables import BOOTSTRAP, DIFFERENCE, NOISE, RELATIVE, SCORES, UNTUNED
 
@@ -176,14 +175,6 @@ class TestClosedForms:
         wanted = stats.t.interval(0.9, 3, means.mean(), stats.sem(means))
         np.testing.assert_allclose([row["low"], row["high"]], wanted, atol=1e-9)
 
-    @pytest.mark.parametrize(("others", "df", "printed"), [(2, 5, 2.44), (2, 10, 2.15), (3, 10, 2.34), (4, 20, 2.30)])
-    def test_critical_value_as_printed_by_dunnett(self, others, df, printed):
-        assert critical(others, df, 0.95) == pytest.approx(printed, abs=0.005)
-
-    @pytest.mark.parametrize("df", [1, 2, 7])
-    def test_critical_value_of_one_comparison_is_students(self, df):
-        assert critical(1, df, 0.95) == pytest.approx(stats.t.isf(0.05, df), rel=1e-5)
-
     def test_concordance_follows_from_friedmans_statistic_ties_included(self):
         table = np.array([[3.0, 1, 2, 2], [4, 1, 2, 3], [1, 1, 1, 9]])
         chi2 = stats.friedmanchisquare(*table.T).statistic
@@ -322,6 +313,24 @@ class TestPlanted:
         assert np.mean([row[2] for row in kept]) >= 0.94
         assert np.mean([row[2] and row[3] for row in kept]) >= 0.90
         assert np.mean([row[0] for row in kept]) < 0.95
+
+    def test_confidence_set_holds_the_ends_where_draws_move_shares_apart(self):
+        """A draw whose code is good lifts each share by as much code as it has: differences vary unequally."""
+        rng = np.random.default_rng(5)
+        cube = 4 * rng.normal(size=(3000, 5, 1)) * np.linspace(0, 1, 4) + rng.normal(size=(3000, 5, 4))
+        held = np.mean(maybe_best(cube, 0.95)[1], axis=0)
+        assert (held >= 0.94).all()
+
+    def test_confidence_set_is_made_of_paired_t_tests(self):
+        cube = np.arange(3) + np.random.default_rng(6).normal(size=(40, 5, 3))
+        for draws, kept in zip(cube, maybe_best(cube, 0.9)[1], strict=True):
+            p = [[stats.ttest_rel(*draws[:, [j, i]].T, alternative="greater").pvalue for j in range(3) if j != i]
+                 for i in range(3)]  # fmt: skip
+            assert list(kept) == [min(each) >= 0.05 for each in p]
+
+    def test_a_pair_whose_draws_differ_alike_shows_nothing(self):
+        cube = np.array([[[0.0, 5, 1], [1, 6, 4], [2, 7, 2]]])
+        assert maybe_best(cube, 0.95)[1][0].all()
 
     def test_best_share_is_found_between_the_ends(self):
         scores = plant(effect=0.4, draws=4, items=100, shares={"General": 0.0, "Half": 0.5, "Code": 1.0})

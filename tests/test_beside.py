@@ -10,7 +10,7 @@ from test_audit import pool as label_pool
 
 from codedose.analyse.contrasts import CUBIC, arm_points
 from codedose.analyse.controls import OUTSIDE, paired
-from codedose.analyse.dosed import CORRECTED, MEASURED, Labels
+from codedose.analyse.dose import CORRECTED, MEASURED, Labels
 from codedose.analyse.effects import effects
 from codedose.analyse.noise import DRAW_NOISE, ITEM_NOISE, RESAMPLES, covers, item_variance, resampled, weights_of_draws
 from codedose.analyse.relative import fieller

@@ -12,8 +12,7 @@ import pytest
 from conftest import Said, mounted
 
 from codedose import tables
-from codedose.cli import STAGES, app
-from codedose.cli.studies import COMMANDS as STUDIES
+from codedose.cli import STAGES, STUDIES, app
 from codedose.study import load
 from codedose.tasks import TASKS
 

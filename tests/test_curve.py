@@ -90,6 +90,30 @@ def test_the_error_is_that_of_inner_shares_left_out():
     assert error_left_out(cube, QUADRATIC)[0] == pytest.approx(np.sqrt(np.mean(np.square(missed))), abs=1e-9)
 
 
+@pytest.mark.parametrize("waves", [0.0, 1.5], ids=["as fitted", "with waves"])
+def test_the_error_is_not_smaller_than_what_untrained_shares_are_missed_by(waves):
+    """Over curves planted at random; where they are quadratic, the limits cover as they say, too."""
+    rng, found, said, covered = np.random.default_rng(0), [], [], []
+    untrained = [step / 20 for step in range(1, 20) if step not in (5, 10)]
+    for _ in range(100):
+        slope, top, sizes = rng.normal(), rng.uniform(), rng.normal(size=3) * waves
+
+        def truth(share, slope=slope, top=top, sizes=sizes):
+            bent = np.cos(np.pi * np.multiply.outer(share, np.arange(1, 4))) @ sizes
+            return 40 + 10 * slope * share - 20 * (share - top) ** 2 + bent
+
+        values = planted(truth, FOUR) + rng.normal(0, 1.5, (3, 4))
+        rows = curves(grid(values, FOUR), 0.95).filter(pl.col("share").is_in(untrained))
+        low, middle, high = (rows[name].to_numpy() * 100 for name in ("low", "estimate", "high"))
+        wanted = truth(rows["share"].to_numpy())
+        found.append(np.mean((middle - wanted) ** 2))
+        said.append(rows["error"][0] ** 2)
+        covered.append(np.mean((low <= wanted) & (wanted <= high)))
+    assert 1 < np.sqrt(np.mean(said) / np.mean(found)) < 2.5
+    if not waves:
+        assert np.mean(covered) == pytest.approx(0.95, abs=0.03)
+
+
 def test_fewer_shares_give_less_and_say_so():
     three = curves(grid(planted(hill, FOUR[:3], noise=1), FOUR[:3]), 0.95)
     assert three["error"].null_count() == 21

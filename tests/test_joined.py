@@ -237,7 +237,7 @@ def study(joined: Sequence[dict[str, Any]] | None, changes: dict[str, Any] | Non
 
 
 def test_the_guides_example_is_a_study():
-    guide = (Path(__file__).parents[1] / "docs" / "guide.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[1] / "docs" / "elsewhere.md").read_text(encoding="utf-8")
     joined = yaml.safe_load(guide.partition("```yaml\njoined:")[2].partition("```")[0])
     study_of_it = parse(study(joined, {"backbones.0.name": "smollm2-135m"}), "s.yaml")
     assert [cell.name for cell in cells(study_of_it) if cell.checkpoint] == ["smollm2-135m/Code/d0/s0/elsewhere"]

@@ -33,7 +33,7 @@ from codedose.tasks.pattern import LARGEST_PROGRAM, compiled, matches
 from codedose.tasks.readings import outcome, read
 from codedose.tasks.task import Task, prompt_of
 
-GUIDE = (Path(__file__).parents[1] / "docs" / "guide.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[1] / "docs" / "task.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL))
 FILE, ITEMS = "tasks/unit_conversion.yaml", "tasks/unit_conversion.jsonl"
 SECONDS = 5  # more than any pattern may take over any reply, on a busy machine

@@ -54,8 +54,8 @@ def pinned(model: str, revision: str | None) -> str:
         )
     if revision is None or not REVISION.fullmatch(revision):
         raise StudyError(
-            f"the hub backbone {model!r} needs a pinned revision: its 40-digit commit, "
-            f"not {revision!r}; it stands on the model's page under 'Files and versions'"
+            f"the backbone {model!r} is no folder here, and as a hub id it needs a pinned revision: its 40-digit "
+            f"commit, not {revision!r}; it stands on the model's page under 'Files and versions'"
         )
     return model
 

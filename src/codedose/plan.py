@@ -19,7 +19,7 @@ from typing import Any
 from codedose import stages, tables
 from codedose.backbone import BUILTIN, cached_digest, identity
 from codedose.backbone import missing as missing_backbone
-from codedose.cells import Cell, cells
+from codedose.cells import Between, Cell, cells, ends
 from codedose.cost import seconds_to_ask, seconds_to_measure, seconds_to_tune
 from codedose.errors import DataError, MachineError, StudyError
 from codedose.generate import resolved
@@ -52,6 +52,7 @@ VERSIONS = {
     "lengths": 1,
     "together": 1,
     "tune": 2,
+    "interpolate": 1,
     "loss": 1,
     "generate": 3,
     "score": 3,
@@ -453,6 +454,19 @@ class Planner:
         how = self.study.generate
         return {**how.model_dump(), "engine": resolved(how.engine, gpus=self.gpus)}
 
+    def interpolate(self, cell: Cell, between: tuple[Cell, Cell]) -> Step:
+        """The adapter of a cell between two tuned ones; made in a moment, and freed once its replies are there."""
+        share = cell.arm.share if cell.arm else None
+        return Step(
+            "interpolate",
+            cell.name,
+            stages.interpolate_step,
+            VERSIONS["interpolate"],
+            {"share": share},
+            tuple(self.tune(end) for end in between),
+            perishable=stages.CHECKPOINT,
+        )
+
     def score(self, cell: Cell, generate: list[Step]) -> Step:
         needs = [*generate, *self.items.values()]
         if cell.is_tuned_here:
@@ -557,6 +571,29 @@ class Planner:
         files += [f"joined: {sentence}" for sentence in joined if sentence]
         lacking = (missing_backbone(**self.loadable(backbone)) for backbone in self.study.backbones)
         return files, [sentence for sentence in lacking if sentence]
+
+
+def shortcut(planner: Planner, shares: Iterable[float]) -> list[Step]:
+    """The steps that ask what is interpolated between the adapters of 0 % and 100 % at `shares`, with all they need.
+
+    Raises StudyError for a study without such adapters.
+    """
+    told: dict[str, Step] = {}
+    for zero, one in ends(planner.study):
+        for share in shares:
+            cell = Cell(zero.backbone, Between(share), zero.draw, zero.seed)
+            made = planner.interpolate(cell, (zero, one))
+            asked = [planner.generate(cell, task, made) for task in planner.uses]
+            add_with_needs(told, planner.score(cell, asked))
+    return list(told.values())
+
+
+def add_with_needs(told: dict[str, Step], step: Step) -> None:
+    """Add a step by its key after all that it waits for, each once."""
+    if step.key not in told:
+        for need in step.waits_for:
+            add_with_needs(told, need)
+        told[step.key] = step
 
 
 def labeller(by: str) -> str | None:

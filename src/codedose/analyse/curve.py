@@ -3,6 +3,9 @@
 A curve is linear in the accuracies that it is fitted to, so that the curve of each draw is a matrix product, and
 draws are what is counted. It need not rise or fall throughout: a best share inside must be visible. Natural splines
 have four knots at quantiles of the trained shares, which is enough for few points (Harrell 2015, section 2.4.6).
+
+Its limits are about the curve of the kind that was chosen. Where the truth is of no such kind they cover too little,
+and what shares left out are missed by tells more: an error of one share's mean, noise included, rather too large.
 """
 
 from dataclasses import dataclass

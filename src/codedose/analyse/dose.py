@@ -1,66 +1,100 @@
-"""Accuracies per draw flow in; the best share, with the shares that may be the best, flows out."""
+"""Trends against the dose that was given: the measured share of code, and the share behind wrong labels.
+
+Nominal shares are what labels say. Beside their trend stands the one over the measured share of code characters; or,
+where labels were checked by hand, the nominal one corrected for their errors. Never both corrections at once.
+"""
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import stats
 
-from codedose.analyse.contrasts import NO_SPREAD, NO_TEST, NO_VARIANCE, ONE_DRAW, TWO_DRAWS
-from codedose.analyse.student import critical
-from codedose.analyse.views import GROUP, VIEW, averaged
-from codedose.tables import BEST
+from codedose.analyse.contrasts import CONTRAST, LINEAR, trend
+from codedose.tables import UNTUNED
 
 Floats = NDArray[np.float64]
-HSU = "multiple comparisons with the best over draws"
+MEASURED = f"{LINEAR} (measured share)"
+CORRECTED = f"{LINEAR} (corrected for label error)"
+UNKNOWN = "undefined: some arm has no measured share of code"
 
 
-def best_share(points: pl.DataFrame, confidence: float) -> pl.DataFrame:
-    """One row per reading, view and group: estimate (the share with the highest mean, in %), note.
+@dataclass(frozen=True)
+class Labels:
+    """How good the labels are, from a hand-labelled sample weighted to the pool: value, low, high, each 0 to 1.
 
-    The note lists the confidence set. No rows where there are fewer than two shares.
+    `ppv` is the share of examples labelled coding that are coding, `npv` the share of the others that are not.
     """
-    keys = ["reading", *VIEW, *GROUP]
-    placed = averaged(points.drop_nulls("share"), [*keys, "draw", "share"], ["points"])
-    shares, draws = np.unique(placed["share"].to_numpy()), placed["draw"].n_unique()
-    rows = placed.select(keys).unique(maintain_order=True)
-    if len(shares) < 2:
-        return rows.clear()
-    cube = placed["points"].to_numpy().reshape(rows.height, draws, len(shares))
-    best, kept = maybe_best(cube, confidence)
-    return rows.with_columns(
-        contrast=pl.lit(BEST),
-        estimate=pl.Series(100 * shares[best]),
-        method=pl.lit(HSU if draws > 1 else NO_TEST),
-        n_draws=pl.lit(draws, pl.Int64),
-        note=pl.Series([in_words(shares, row, draws, confidence) for row in kept]),
+
+    ppv: tuple[float, float, float]
+    npv: tuple[float, float, float]
+    confidence: float
+
+    @property
+    def kept(self) -> float:
+        """How much of a difference in labelled shares is a difference in true shares (non-differential errors)."""
+        return self.ppv[0] + self.npv[0] - 1
+
+    @property
+    def error(self) -> float:
+        """Standard error of `kept`, from the half widths of the two intervals."""
+        z = float(stats.norm.isf((1 - self.confidence) / 2))
+        return math.hypot(*((high - low) / 2 / z for _, low, high in (self.ppv, self.npv)))
+
+
+def measured_trend(points: pl.DataFrame, doses: pl.DataFrame) -> pl.DataFrame:
+    """The linear trend over measured shares, draw by draw, as `contrasts.over_draws` takes it.
+
+    `doses` holds arm, draw and dose (0 to 1). Points per 100 % of code characters, by least squares in each draw.
+    """
+    known = doses.drop_nulls()
+    tuned = points.filter(pl.col("arm") != UNTUNED)
+    lacking = tuned.select("arm", "draw").unique().join(known, on=["arm", "draw"], how="anti").height > 0
+    slopes = [weighted(rows) for _, rows in known.sort("draw", "arm").group_by("draw", maintain_order=True)]
+    flat = not slopes or any(rows["slope"].is_nan().any() for rows in slopes)
+    reason = UNKNOWN if lacking else "undefined: 2 different measured shares are needed" if flat else None
+    keys = [*[name for name in CONTRAST if name != "contrast"], "draw"]
+    if reason:
+        rows = tuned.select(keys).unique().with_columns(value=pl.lit(0.0))
+    else:
+        rows = tuned.join(pl.concat(slopes), on=["arm", "draw"]).sort(*keys, "arm")
+        rows = rows.group_by(keys, maintain_order=True).agg(value=(pl.col("points") * pl.col("slope")).sum())
+    return rows.sort(keys).with_columns(
+        contrast=pl.lit(MEASURED), kind=pl.lit("dose"), reason=pl.lit(reason, pl.String)
     )
 
 
-def maybe_best(cube: Floats, confidence: float) -> tuple[NDArray[np.intp], list[NDArray[np.bool_] | None]]:
-    """The place of the highest mean, and which shares may be the best, for each test.
+def weighted(rows: pl.DataFrame) -> pl.DataFrame:
+    """arm, draw, slope: the weights of one draw's arms; nan where all doses are the same."""
+    slopes, reason = trend(rows["dose"].to_numpy(), 1)
+    return rows.select("arm", "draw", slope=pl.Series([float("nan")] * rows.height if reason else slopes))
 
-    `cube` is (tests, draws, shares). The set holds every share that is not shown to be worse than
-    the best of the others (Hsu 1984), with draws as blocks; it takes differences between any two
-    shares to vary equally over draws. None where one draw, or no variance, gives no set.
+
+def corrected_trend(tested: pl.DataFrame, labels: Labels, confidence: float) -> pl.DataFrame:
+    """The rows of the linear trend in `tested`, divided by PPV + NPV - 1 with its error propagated (delta method).
+
+    Errors of labels are taken to have nothing to do with what examples do to a model. p is that of the trend: under
+    no effect there is nothing to correct. Null where labels are no better than chance, with the reason.
     """
-    means = cube.mean(axis=1)
-    best = means.argmax(axis=1)
-    _, draws, shares = cube.shape
-    if draws < 2:
-        return best, [None] * len(cube)
-    df = (shares - 1) * (draws - 1)
-    rest = cube - cube.mean(axis=2, keepdims=True) - means[:, None, :] + cube.mean(axis=(1, 2))[:, None, None]
-    sd = np.sqrt((rest**2).sum(axis=(1, 2)) / df)
-    others = np.stack([np.delete(means, share, axis=1).max(axis=1) for share in range(shares)], axis=1)
-    reach = critical(shares - 1, df, confidence) * sd * np.sqrt(2 / draws)
-    kept = means - others + reach[:, None] > 0
-    return best, [row if spread > NO_SPREAD else None for row, spread in zip(kept, sd, strict=True)]
-
-
-def in_words(shares: Floats, kept: NDArray[np.bool_] | None, draws: int, confidence: float) -> str:
-    if draws < 2:
-        return f"{ONE_DRAW}, so no confidence set"
-    indicative = f"; {TWO_DRAWS}" if draws == 2 else ""
-    if kept is None:
-        return f"{NO_VARIANCE}{indicative}"
-    listed = ", ".join(f"{100 * share:g} %" for share in shares[kept])
-    return f"{100 * confidence:g} % confidence set: {listed}{indicative}"
+    rows = tested.filter(pl.col("contrast") == LINEAR)
+    kept, error = labels.kept, labels.error
+    edge = stats.t.isf((1 - confidence) / 2, np.maximum(rows["n_draws"].to_numpy() - 1, 1))
+    slope, half = (rows[name].to_numpy() for name in ("estimate", "high"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = (half - slope) / edge
+        wider = edge * np.sqrt((spread / kept) ** 2 + (slope * error / kept**2) ** 2)
+    better = kept - float(stats.norm.isf((1 - labels.confidence) / 2)) * error > 0
+    value = slope / kept if better else np.full(len(slope), np.nan)
+    said = f"slope over {kept:.2f} (PPV {labels.ppv[0]:.2f}, NPV {labels.npv[0]:.2f})"
+    why = said if better else "undefined: the labels are not shown to be better than chance"
+    return rows.with_columns(
+        contrast=pl.lit(CORRECTED),
+        kind=pl.lit("dose"),
+        estimate=pl.Series(value, nan_to_null=True),
+        low=pl.Series(value - wider, nan_to_null=True),
+        high=pl.Series(value + wider, nan_to_null=True),
+        p=pl.col("p") if better else pl.lit(None, pl.Float64),
+        why=pl.concat_str(pl.col("why"), pl.lit(why), separator="; ", ignore_nulls=True),
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from codedose.analyse import dosed
+from codedose.analyse import dose
 from codedose.analyse.adjust import adjusted
 from codedose.analyse.agreement import (
     CONCORDANCE,
@@ -16,9 +16,9 @@ from codedose.analyse.agreement import (
     per_scale,
     same_sign,
 )
+from codedose.analyse.best import best_share
 from codedose.analyse.contrasts import CONTRAST, arm_points, contrasted, over_draws, weights
 from codedose.analyse.controls import OUTSIDE, same_arm
-from codedose.analyse.dose import best_share
 from codedose.analyse.grid import complete
 from codedose.analyse.items import over_items
 from codedose.analyse.model import model_check
@@ -38,7 +38,7 @@ from codedose.analyse.views import GROUP, VIEW, by_group, in_order, item_counts
 from codedose.errors import DataError
 from codedose.tables import AGREEMENT, BEST, DIFFERENCE, EFFECTS, THESE_ITEMS, TREND, UNTUNED, check
 
-OVER_ARMS = (BEST, SAME_SIGN, CONCORDANCE, INTERACTION, dosed.MEASURED, dosed.CORRECTED)  # every arm has a part in them
+OVER_ARMS = (BEST, SAME_SIGN, CONCORDANCE, INTERACTION, dose.MEASURED, dose.CORRECTED)  # every arm has a part in them
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def effects(
     confidence: float,
     margin: float | None,
     consistency: tuple[float, float] | None,
-    labels: dosed.Labels | None = None,
+    labels: dose.Labels | None = None,
     model: bool = False,
     partial: bool = False,
 ) -> pl.DataFrame:
@@ -130,13 +130,13 @@ def is_main(terms: Terms) -> pl.Expr:
 
 
 def differences(
-    scores: pl.DataFrame, points: pl.DataFrame, parts: pl.DataFrame, terms: Terms, labels: dosed.Labels | None
+    scores: pl.DataFrame, points: pl.DataFrame, parts: pl.DataFrame, terms: Terms, labels: dose.Labels | None
 ) -> pl.DataFrame:
     """Every difference and trend, tested over draws (over items where there is one draw) and adjusted."""
     values = contrasted(points, parts)
     doses = scores.filter(pl.col("arm") != UNTUNED).select("arm", "draw", dose="measured_dose").unique()
     scales = scores.select("backbone", "scale").unique().sort("backbone")
-    more = [dosed.measured_trend(points, doses), *([per_scale(values, scales)] if scales.height > 1 else [])]
+    more = [dose.measured_trend(points, doses), *([per_scale(values, scales)] if scales.height > 1 else [])]
     whole = pl.concat([values, *(rows.select(values.columns) for rows in more if rows.height)])
     tested = over_draws(whole, terms.confidence, terms.margin)
     if tested["n_draws"].max() == 1 and (parts["kind"] != "trend").any():
@@ -144,7 +144,7 @@ def differences(
         tested = tested.drop("p").join(single, on=CONTRAST, how="left", nulls_equal=True, suffix="_items")
         tested = tested.with_columns(method=pl.coalesce("method_items", "method")).drop("method_items")
     if labels is not None:
-        tested = pl.concat([tested, dosed.corrected_trend(tested, labels, terms.confidence).select(tested.columns)])
+        tested = pl.concat([tested, dose.corrected_trend(tested, labels, terms.confidence).select(tested.columns)])
     return adjusted(tested, is_main(terms))
 
 

@@ -116,17 +116,25 @@ def calibrate(scores: pl.DataFrame, *, reading: str, partial: bool = False) -> d
         raise DataError(f"the scores hold no tuned cell under the reading {reading!r}")
     cube, items = run_points(tuned)
     accuracy = float(cube.mean()) / 100
-    arms, draws, backbones, seeds = cube.shape
-    if arms < 2 or draws < 2:
+    if min(cube.shape[:2]) < 2:
         return {"accuracy": accuracy}
+    of_draws, of_runs = variances(cube, item_variance(accuracy, items))
+    return {"accuracy": accuracy, "draw_sd": of_draws**0.5, "run_sd": of_runs**0.5}
+
+
+def variances(cube: Floats, noise: float) -> tuple[float, float]:
+    """Of draws and of runs, in squared points, of (arms, draws, backbones, seeds); `noise` of items is taken off runs.
+
+    At least two arms and two draws; a negative variance is 0. With one backbone and one seed nothing tells runs from
+    draws: runs then have none, and draws have both.
+    """
+    backbones, seeds = cube.shape[2:]
     pooled, single = left_over(cube.mean(axis=(2, 3))[:, :, None]), left_over(cube.mean(axis=3))
-    noise = item_variance(accuracy, items)
     if backbones > 1:
         per_run = seeds * max(single - pooled, 0) * backbones / (backbones - 1)
     else:
         per_run = float(cube.var(axis=3, ddof=1).mean()) if seeds > 1 else noise
-    draw_variance = max(pooled - per_run / (seeds * backbones), 0)
-    return {"accuracy": accuracy, "draw_sd": draw_variance**0.5, "run_sd": max(per_run - noise, 0) ** 0.5}
+    return max(pooled - per_run / (seeds * backbones), 0), max(per_run - noise, 0)
 
 
 def run_points(tuned: pl.DataFrame) -> tuple[Floats, int]:

@@ -1,7 +1,4 @@
-"""Student's t where tables end: its power, and its critical value for several comparisons at once.
-
-Both integrate the normal distribution over what the estimated standard deviation may be.
-"""
+"""The power of Student's t: the normal distribution integrated over what the estimated standard deviation may be."""
 
 import math
 from functools import cache
@@ -38,19 +35,3 @@ def spreads(df: int) -> tuple[Floats, Floats]:
     simpson = np.full(4001, 2.0)
     simpson[1::2], simpson[[0, -1]] = 4, 1
     return values / math.sqrt(df), simpson * step / 3 * stats.chi.pdf(values, df)
-
-
-@cache
-def critical(others: int, df: int, confidence: float) -> float:
-    """One-sided critical value of Dunnett (1955) for `others` comparisons with one, all of equal size."""
-    shared, weights = np.polynomial.hermite_e.hermegauss(80)
-    spread, chance = spreads(df)
-
-    def held(value: float) -> float:
-        alone = special.ndtr(shared[None, :] + math.sqrt(2) * value * spread[:, None])
-        return float(chance @ alone**others @ (weights / weights.sum()))
-
-    far = 4.0
-    while held(far) < confidence:
-        far *= 2
-    return float(optimize.brentq(lambda value: held(value) - confidence, 0, far))

@@ -105,7 +105,7 @@ def uncertain(
     names = [str(row["of"]) for row in open_rows if row["view"] == "domain"]
     tasks = sum(row["view"] == "task" for row in open_rows)
     unsaid = f"{tasks} of {counted(len(rows['task']), 'task')}" + (
-        f" and the domains {', '.join(names)}" if names else ""
+        f" and the domain{'' if len(names) == 1 else 's'} {', '.join(names)}" if names else ""
     )
     main = rows["overall"][0]
     if main["low"] is not None and main["n_draws"] > 1:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from codedose.cli import arms, files, labels, studies
+from codedose.cli import arms, files, labels, power, recommended, studies
 from codedose.cli.show import plain, plain_lines
 from codedose.errors import CodedoseError
 
@@ -23,8 +23,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-STAGES = (*arms.COMMANDS[:1], *labels.COMMANDS, *arms.COMMANDS[1:], *files.COMMANDS)  # in the order of the story
-for panel, commands in (("A study from its file", studies.COMMANDS), ("One stage on plain files", STAGES)):
+STUDIES = (
+    *studies.COMMANDS[:2],
+    *power.COMMANDS,
+    *studies.COMMANDS[2:5],
+    *recommended.COMMANDS,
+    *studies.COMMANDS[5:],
+)
+STAGES = (
+    *arms.COMMANDS[:1],
+    *labels.COMMANDS,
+    *arms.COMMANDS[1:],
+    *files.COMMANDS,
+    *recommended.STAGES,
+)  # in the order of the story
+for panel, commands in (("A study from its file", STUDIES), ("One stage on plain files", STAGES)):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 

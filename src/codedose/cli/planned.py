@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from codedose import tables
-from codedose.analyse.power import smallest_effect
 from codedose.backbone import load_tokenizer, resolve
 from codedose.cells import cells
+from codedose.cli.foreseen import POWER, Like, assumed, detectable, for_margin
 from codedose.cli.show import as_json as print_json
 from codedose.cli.show import as_table, plain, span
 from codedose.cost import LOSS_BEARING, PROMPT_READ, cost, example_tokens
@@ -27,11 +27,6 @@ from codedose.study import Study, Tune
 from codedose.tune.forecast import Draw, forecast, made_up
 from codedose.tune.means import Means
 
-# An assumption, printed with the figure that rests on it: accuracy, and the spread of one arm in percentage
-# points. `analyse.power.calibrate` takes them from earlier scores instead.
-ASSUMED = {"accuracy": 0.5, "draw_sd": 1.0, "run_sd": 1.0}
-
-
 LARGE_GPU = 80e9  # bytes
 PENDING = (
     "which examples are excluded is known once the leak search has run; what was trained before on the same "
@@ -39,8 +34,11 @@ PENDING = (
 )
 
 
-def describe(planner: Planner, root: Path) -> dict[str, Any]:
-    """Cells, steps and why they run, cost, power and what is missing, as plain values."""
+def describe(planner: Planner, root: Path, like: Like | None = None) -> dict[str, Any]:
+    """Cells, steps and why they run, cost, power and what is missing, as plain values.
+
+    `like` is what the study is taken to be like and what that does not tell; without it, what is assumed.
+    """
     study = planner.study
     left = to_run(root, planner.steps)
     files, backbones = planner.missing
@@ -64,8 +62,10 @@ def describe(planner: Planner, root: Path) -> dict[str, Any]:
         "pending": PENDING if planner.is_pending else None,
         "why": [{"step": step.folder, "why": why(root, step)} for step in left],
         "cost": asdict(cost(planner.whole)),
-        "smallest_effect": detectable(planner),
-        "assumed": ASSUMED,
+        "smallest_effect": detectable(study, like),
+        "margin": study.analyse.margin,
+        "for_margin": for_margin(study, like),
+        "assumed": assumed(like),
         "labelling": labelling(planner, root),
         "missing": [*files, *backbones, *too_small(planner)],
     }
@@ -172,22 +172,6 @@ def too_small(planner: Planner) -> list[str]:
     ]
 
 
-def detectable(planner: Planner) -> float | None:
-    """The smallest difference of the primary contrast that this design shows with 80 % power; None with one draw."""
-    study = planner.study
-    if study.mix.draws < 2:
-        return None
-    return smallest_effect(
-        tasks=len(study.tasks),
-        items_per_task=sum(task.count for task in study.tasks) // len(study.tasks),
-        draws=study.mix.draws,
-        seeds=study.tune.seeds,
-        backbones=len(study.backbones),
-        confidence=study.analyse.confidence,
-        **ASSUMED,
-    )
-
-
 def why(root: Path, step: Step) -> str:
     """Why a step would run: it is new, a part of it was freed, or something changed since it was done."""
     if is_done(root, step):
@@ -273,12 +257,29 @@ def tell_cost(described: Mapping[str, Any]) -> None:
     backbones, checkpoints = found["download"] / 1e9, found["checkpoints"] / 1e9
     print(f"disk       {backbones:,.1f} GB of backbones, {checkpoints:,.1f} GB of checkpoints")
     effect, assumed = described["smallest_effect"], described["assumed"]
-    if effect is None:
+    if effect is None and described["draws"] > 1:
+        print("power      none: no difference between accuracies of 0 and 100 % would be shown; ask more draws")
+    elif effect is None:
         print("power      none: with one draw no difference can be told from training noise; ask three draws or more")
     else:
+        source = "measured on the earlier scores" if assumed["measured"] else "assumed"
         print(
-            f"power      shows a difference of {effect:.1f} points or more with 80 % power, at accuracy "
-            f"{assumed['accuracy']:.0%}, with {assumed['draw_sd']:g} point of spread between draws and "
-            f"{assumed['run_sd']:g} between runs"
+            f"power      shows a difference of {effect:.1f} points or more with {100 * POWER:g} % power, at accuracy "
+            f"{assumed['accuracy']:.0%}, with {assumed['draw_sd']:.2g} point of spread between draws and "
+            f"{assumed['run_sd']:.2g} between runs ({source})"
         )
+    for sentence in assumed["unknown"]:
+        print(f"           {plain(sentence)}")
+    print(f"margin     {margin_in_words(described['margin'], described['for_margin'])}")
     print()
+
+
+def margin_in_words(margin: float, design: Mapping[str, int] | None) -> str:
+    """Which design would show a difference as large as the margin."""
+    points = f"{margin:g} point{'' if margin == 1 else 's'}"
+    if design is None:
+        return f"a difference of {points}, below which none matters, is beyond any design that codedose tries"
+    return (
+        f"a difference of {points}, below which none matters, would take about {design['draws']} draws, "
+        f"{design['seeds']} seed(s), {design['items']} items a task (by formula; codedose power --wanted simulates it)"
+    )

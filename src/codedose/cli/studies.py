@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codedose.cli.means import Checkpointing, Processes, ReportTo, Sharded, States, Together, means_of
+from codedose.cli.power import Like, likeness_of, read
 from codedose.cli.published import As, PaperOut
 from codedose.cli.show import AsJson
 from codedose.errors import CodedoseError, StudyError
@@ -54,6 +55,7 @@ def plan(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="try each backbone for some seconds: asking it and a few training steps")
     ] = False,
+    like: Like = None,
     checkpointing: Checkpointing = False,
     states: States = "whole",
     json: AsJson = False,
@@ -68,7 +70,8 @@ def plan(
         "trainings": trainings(planner, root, means) if calibrate else {},
         "batches": proposals(planner) if calibrate else {},
     }
-    tell({**describe(planner, root), **tried}, as_json=json)
+    earlier = likeness_of(read(like), planner.study.analyse.reading) if like else None
+    tell({**describe(planner, root, earlier), **tried}, as_json=json)
 
 
 def run(

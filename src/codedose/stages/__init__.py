@@ -23,7 +23,7 @@ from codedose.stages.arms import (
 from codedose.stages.asking import generate_step, items_step, loss_step, score_step
 from codedose.stages.folders import CHECKPOINT, REPLIES, SPENT, SUMMARY, save, take
 from codedose.stages.telling import analyse_step, report_step
-from codedose.stages.training import encoded, keep, together_step, tune_step
+from codedose.stages.training import encoded, interpolate_step, keep, together_step, tune_step
 
 __all__ = [
     "CHECKPOINT",
@@ -37,6 +37,7 @@ __all__ = [
     "exclude_step",
     "generate_step",
     "held_out_step",
+    "interpolate_step",
     "items_step",
     "keep",
     "label_step",

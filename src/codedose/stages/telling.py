@@ -13,7 +13,7 @@ from codedose.runner.store import RECORD
 from codedose.stages.folders import MEANS, NOTES, SUMMARY, save, take
 
 if TYPE_CHECKING:
-    from codedose.analyse.dosed import Labels
+    from codedose.analyse.dose import Labels
     from codedose.label.audit import Estimate
 
 REPORTED = (
@@ -83,7 +83,7 @@ def analyse_step(
 
 def label_quality(labelled: pl.DataFrame, audit: Path) -> "Labels | None":
     """PPV and NPV of the labels over the whole pool, from a sample labelled by hand; None where either is unknown."""
-    from codedose.analyse.dosed import Labels
+    from codedose.analyse.dose import Labels
     from codedose.label.audit import audit as compare
     from codedose.label.hand import read_audit
 

@@ -163,6 +163,13 @@ def together_step(
     (out / TOGETHER).write_text(json.dumps(said) + "\n")
 
 
+def interpolate_step(inputs: list[Path], out: Path, *, progress: Progress, share: float) -> None:
+    """`inputs` are the tune steps' folders of the adapters for 0 % and for 100 %."""
+    from codedose.tune.between import interpolate
+
+    interpolate(inputs[0] / CHECKPOINT, inputs[1] / CHECKPOINT, share, out / CHECKPOINT)
+
+
 def encoded(draws: pl.DataFrame, tokenizer: Any, **how: Any) -> list[Any]:
     """The examples of a draw as tokens (prompt.Encoded), in its order; what is wrong with one is told by its slot."""
     from codedose.prompt import encode

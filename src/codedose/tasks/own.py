@@ -23,7 +23,7 @@ from codedose.tasks.readings import normal
 from codedose.tasks.sources import read_entries
 from codedose.tasks.task import Task
 
-KIND, MEND = "task", "; docs/guide.md has an example of one"
+KIND, MEND = "task", "; docs/task.md has an example of one"
 Word = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^\w(?:.*\w)?$")]
 Text = Annotated[str, Field(max_length=4_000)]
 
