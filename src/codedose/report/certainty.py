@@ -45,9 +45,16 @@ def under(effects: pl.DataFrame, reading: str, frame: Frame) -> dict[str, object
         "wide": grid(own.filter(pl.col("view") != "task"), reading, frame),
         "tasks": grid(own.filter(pl.col("view") == "task"), reading, frame),
         "worth": worth(own),
-        "trends": effects_grid(trends.filter(whole), caption, None, frame.origins) if trends.height else None,
+        "trends": by_contrast(effects_grid(trends.filter(whole), caption, None, frame.origins))
+        if trends.height
+        else None,
         "apart": effects_grid(trends.filter(~whole), caption, None, frame.origins),
     }
+
+
+def by_contrast(grid: Grid) -> Grid:
+    """`grid` without its first column: where all rows are of one place, contrasts name them."""
+    return Grid(grid.caption, grid.head[1:], [row[1:] for row in grid.rows])
 
 
 def worth(rows: pl.DataFrame) -> list[str]:
