@@ -24,6 +24,8 @@ from codedose.runner.store import is_whole
 from codedose.stages import training
 from codedose.study import Study, load
 
+pytestmark = pytest.mark.long
+
 ARMS = [
     {"name": name, "share": share, "repeat": None, "control": None}
     for name, share in (("General", 0.0), ("Half-half", 0.5), ("Code", 1.0))

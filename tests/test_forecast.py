@@ -35,6 +35,7 @@ def test_the_steps_tried_reach_from_the_smallest_to_the_largest(sizes):
     assert (chosen[0], chosen[-1]) == (min(sizes), max(sizes))
 
 
+@pytest.mark.long
 def test_a_forecast_counts_every_token_of_every_epoch(tmp_path):
     family = next(family for family in FAMILIES if family.name == "Llama-2")
     folder = write_backbone(tmp_path / "tiny", family, layers=1, hidden=32)
@@ -54,6 +55,7 @@ def test_a_context_too_short_for_the_longest_examples_is_refused(tmp_path):
         ready(folder, SETTINGS.model_copy(update={"max_length": 4096}), seed=0)
 
 
+@pytest.mark.long
 def test_a_plan_says_what_a_training_will_take(tmp_path, codedose):
     write_backbone(tmp_path / "tiny", FAMILIES[0], layers=1, hidden=32)
     path = tmp_path / "small.yaml"

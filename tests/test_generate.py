@@ -331,6 +331,7 @@ def test_replies_served_by_vllm_end_where_our_own_do(taught, monkeypatch):
         assert found == asked(loaded, prompts, rows=4, limit=limit, forced=forced)
 
 
+@pytest.mark.long
 def test_a_study_that_samples_goes_the_whole_line_and_every_arm_draws_alike(codedose, tmp_path):
     write_backbone(tmp_path / "tiny", FAMILIES[2], layers=1, hidden=32)
     sampled = {"samples": 3, "temperature": 1.0, "top_p": 0.9}

@@ -206,6 +206,7 @@ def assert_agree(cases: list[Case], out: Path) -> None:
             assert told(found[0][0]["rows"]) == pytest.approx(wanted, rel=3e-3)
 
 
+@pytest.mark.long
 def test_two_processes_lose_what_one_loses_over_fifty_steps(folders, tmp_path):
     """Each with the whole model and with half of it; and half of tied embeddings, of an example, and of adapters."""
     llama, tied = folders["Llama-2"], folders["Llama-3"]

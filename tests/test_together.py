@@ -84,6 +84,7 @@ def assert_same(found: tuple[list[Any], dict[str, Any]], wanted: tuple[list[Any]
         torch.testing.assert_close(found[1][name], weights, msg=lambda said, name=name: f"{name}: {said}", **near)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["token_mean", "example_mean"])
 @pytest.mark.parametrize("family", ["Llama-2", "Qwen-1.5", "Gemma"])
 def test_fifty_steps_of_every_run_are_those_of_the_run_alone(folders, tmp_path, family, kind):

@@ -141,6 +141,7 @@ def test_documents_in_one_row_never_see_each_other(folder):
 LAYOUTS = {"one by one": (False, 1), "padded": (False, 150), "packed": (True, 150), "packed at once": (True, 10**6)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["token_mean", "example_mean"])
 def test_fifty_steps_lose_the_same_in_every_layout(folder, kind):
     """Packing, padding and one by one: the trajectory agrees to 1e-5, relative."""
