@@ -357,7 +357,8 @@ def check(browser: Browser, folder: Path, texts: dict[str, Sequence[str]], most:
             wanted = dict(meant[when]["tags"])
             if each != page:
                 wanted["meta"] -= 1
-            assert told[when]["tags"] == wanted
+            # a search for a hostile text may end at another case than one for its twin: kinds then, not counts
+            assert told[when]["tags"] == wanted if when == "before" else set(told[when]["tags"]) <= set(wanted)
         assert [text[:90] for text in shown if text not in told["seen"]] == []
 
 

@@ -36,7 +36,7 @@ const chosen = { reading: data.reading, backbone: null, contrast: data.contrasts
 /* Plotly takes <a>, <b>, <br> in labels for markup and decodes entities: with these three escaped,
 what a reader sees is the text itself. */
 function esc(text, longest = 60) {
-  const plain = String(text).replace(/[\u0000-\u001f\u2028\u2029]/g, " ");
+  const plain = String(text).replace(/[\u0000-\u001f\u2028\u2029\ufffe\uffff]/g, " ");
   const short = plain.length > longest ? plain.slice(0, longest - 1) + "…" : plain;
   return short.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
