@@ -20,7 +20,7 @@ LAYERS = (
     ("runner",),
     ("cells",),
     ("study",),
-    ("stated", "tables", "keys", "code", "words", "files"),
+    ("stated", "tables", "named", "keys", "code", "words", "files"),
     ("errors",),
 )
 DEPTH = {module: level for level, modules in enumerate(LAYERS) for module in modules}

@@ -24,7 +24,6 @@ from test_analyse import STUDY, plant, points
 from test_report import HOSTILE, planted_study, planted_tables
 
 from codedose import tables
-from codedose.analyse import notes
 from codedose.analyse.cells import accuracies
 from codedose.analyse.effects import effects
 from codedose.report import escaped, latex, markdown
@@ -32,7 +31,7 @@ from codedose.report.cards import TAGS, hub_name, licence, shown_name, size_cate
 from codedose.report.dataset_card import census, dataset_card
 from codedose.report.model_cards import model_card
 from codedose.report.panels import Panel, caption, panels
-from codedose.report.paper import CHANGES, Line, Table, Terms, paper, spread
+from codedose.report.paper import Line, Table, Terms, paper, spread
 from codedose.report.results import results
 from codedose.report.svg import svg
 from codedose.tables import BALANCE, CURVES, DRAWS, UNTUNED
@@ -187,10 +186,6 @@ def test_a_star_needs_three_draws_and_an_adjusted_p_and_a_dagger_tells_of_other_
     assert "*" not in "".join(marks)
     nothing = told(plant(draws=3, items=30, seed=5))[1][0]
     assert line_of(nothing, "all backbones").gains[-1].marks == ""  # type: ignore[union-attr]
-
-
-def test_the_words_of_a_note_are_those_that_the_analysis_writes() -> None:
-    assert CHANGES == notes.CHANGES
 
 
 def test_the_notes_say_reading_items_draws_estimand_adjustment_and_what_is_missing(scores: pl.DataFrame) -> None:

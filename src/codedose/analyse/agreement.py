@@ -8,11 +8,10 @@ from scipy import stats
 from codedose.analyse.contrasts import ONE_DRAW, TWO_DRAWS, trend
 from codedose.analyse.views import VIEW
 from codedose.keys import seed_for
+from codedose.named import CONCORDANCE, INTERACTION, PER_SCALE, SAME_SIGN, SEVERAL
 from codedose.tables import UNTUNED
 
 Floats = NDArray[np.float64]
-SAME_SIGN, CONCORDANCE, INTERACTION = "consistency", "Kendall's W", "arm x backbone"
-PER_SCALE = " per tenfold scale"
 SHARE_OF_BACKBONES = "share of backbones with the pooled sign"
 PERMUTATION = "permutation of arms within draws"
 PERMUTATIONS = 999
@@ -66,7 +65,7 @@ def concordance(points: pl.DataFrame) -> pl.DataFrame:
     _, draws, backbones, arms = cube.shape
     found = kendall_w(cube.reshape(len(cube), draws * backbones, arms))
     p = np.where(np.isnan(found) | (draws < 2), np.nan, permuted_p(cube))
-    limit = {1: ONE_DRAW, 2: TWO_DRAWS}.get(draws, "not adjusted for several tests")
+    limit = {1: ONE_DRAW, 2: TWO_DRAWS}.get(draws, SEVERAL)
     return tests.with_columns(
         estimate=pl.Series(found, nan_to_null=True),
         p=pl.Series(p, nan_to_null=True),
@@ -91,7 +90,7 @@ def interaction(points: pl.DataFrame) -> pl.DataFrame:
     found = (left.mean(axis=1) ** 2).sum(axis=(1, 2))
     thrown = np.stack([(permuted(left, order).mean(axis=1) ** 2).sum(axis=(1, 2)) for order in orders_of(draws, arms)])
     p = (1 + (thrown >= found * (1 - 1e-9) - 1e-15).sum(axis=0)) / (1 + PERMUTATIONS)
-    limit = {1: ONE_DRAW, 2: TWO_DRAWS}.get(draws, "not adjusted for several tests")
+    limit = {1: ONE_DRAW, 2: TWO_DRAWS}.get(draws, SEVERAL)
     return rows.with_columns(
         estimate=pl.Series(np.sqrt(found / ((backbones - 1) * (arms - 1)))),
         p=pl.Series(p if draws > 1 else np.full(len(p), np.nan), nan_to_null=True),

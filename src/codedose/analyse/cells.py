@@ -13,6 +13,7 @@ from scipy import stats
 from codedose.analyse.grid import complete
 from codedose.analyse.views import VIEW, averaged, by_group, by_view, in_order, item_counts
 from codedose.keys import seed_for
+from codedose.named import T_OVER_DRAWS
 from codedose.tables import ACCURACIES, UNTUNED, check
 
 Floats = NDArray[np.float64]
@@ -24,7 +25,6 @@ WILSON = "Wilson"
 CLUSTERS = "bootstrap over item clusters"
 ALIKE_CLUSTERS = "Wilson over item clusters: all clusters alike"
 MOVER = "MOVER over tasks"
-T_OVER_DRAWS = "t over draws"
 ONE_DRAW = "no interval: one draw"
 ALIKE_DRAWS = "no interval: all draws gave the same value"
 

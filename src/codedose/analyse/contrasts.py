@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from codedose.analyse.views import GROUP, VIEW, averaged, by_group, by_view
+from codedose.named import CUBIC, LINEAR, QUADRATIC, T_OVER_DRAWS
 from codedose.tables import UNTUNED
 
 Floats = NDArray[np.float64]
 CONTRAST = ["reading", *VIEW, *GROUP, "contrast"]
 
-LINEAR, QUADRATIC, CUBIC = "linear trend", "quadratic trend", "cubic trend"
-T_OVER_DRAWS = "t over draws"
 NO_TEST = "not tested"
 ONE_DRAW = "one draw: no claim about the data"
 TWO_DRAWS = "indicative: two draws"

@@ -11,11 +11,11 @@ from scipy import stats
 
 from codedose.analyse.contrasts import NO_SPREAD
 from codedose.analyse.views import GROUP, VIEW
+from codedose.named import OUTSIDE
 from codedose.tables import CONTROL, THESE_ITEMS, UNTUNED
 
 Floats = NDArray[np.float64]
 AGAINST_OTHERS = "A/A: t of two draws against the spread of the other arms"
-OUTSIDE = "A/A outside"
 FLAT = "undefined: the other arms' draws all gave the same value"
 WHERE = ["reading", *VIEW, *GROUP]
 

@@ -12,12 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from codedose.analyse.contrasts import CONTRAST, LINEAR, trend
+from codedose.analyse.contrasts import CONTRAST, trend
+from codedose.named import CORRECTED, LINEAR, MEASURED
 from codedose.tables import UNTUNED
 
 Floats = NDArray[np.float64]
-MEASURED = f"{LINEAR} (measured share)"
-CORRECTED = f"{LINEAR} (corrected for label error)"
 UNKNOWN = "undefined: some arm has no measured share of code"
 
 

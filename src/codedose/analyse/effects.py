@@ -6,19 +6,10 @@ import polars as pl
 
 from codedose.analyse import dose
 from codedose.analyse.adjust import adjusted
-from codedose.analyse.agreement import (
-    CONCORDANCE,
-    INTERACTION,
-    PER_SCALE,
-    SAME_SIGN,
-    concordance,
-    interaction,
-    per_scale,
-    same_sign,
-)
+from codedose.analyse.agreement import concordance, interaction, per_scale, same_sign
 from codedose.analyse.best import best_share
 from codedose.analyse.contrasts import CONTRAST, arm_points, contrasted, over_draws, weights
-from codedose.analyse.controls import OUTSIDE, same_arm
+from codedose.analyse.controls import same_arm
 from codedose.analyse.grid import complete
 from codedose.analyse.items import over_items
 from codedose.analyse.model import model_check
@@ -36,9 +27,10 @@ from codedose.analyse.notes import (
 from codedose.analyse.relative import relative_gains
 from codedose.analyse.views import GROUP, VIEW, by_group, in_order, item_counts
 from codedose.errors import DataError
+from codedose.named import CONCORDANCE, CORRECTED, INTERACTION, MEASURED, OUTSIDE, PER_SCALE, SAME_SIGN
 from codedose.tables import AGREEMENT, BEST, DIFFERENCE, EFFECTS, THESE_ITEMS, TREND, UNTUNED, check
 
-OVER_ARMS = (BEST, SAME_SIGN, CONCORDANCE, INTERACTION, dose.MEASURED, dose.CORRECTED)  # every arm has a part in them
+OVER_ARMS = (BEST, SAME_SIGN, CONCORDANCE, INTERACTION, MEASURED, CORRECTED)  # every arm has a part in them
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from codedose.analyse.contrasts import ONE_DRAW
 from codedose.analyse.gaps import cluster_gaps, members
 from codedose.keys import seed_for
+from codedose.named import DRAW_NOISE, ITEM_NOISE
 from codedose.tables import BOOTSTRAP, NEW_ITEMS, NOISE, THESE_ITEMS
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
 HIERARCHICAL = "hierarchical bootstrap over draws and item clusters"
 OVER_ITEMS = "bootstrap over item clusters"
-ITEM_NOISE, DRAW_NOISE = "item noise", "draw noise"
 ONE_CLUSTER = "undefined: some task has one cluster of items"
 
 

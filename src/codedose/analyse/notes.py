@@ -5,10 +5,12 @@
 
 import polars as pl
 
+from codedose.named import CHANGES
+
 PRIMARY, SECONDARY = "primary", "secondary"
 UNADJUSTED = "not adjusted"
 DIFFER, NOT_SHOWN = "these checkpoints differ", "these checkpoints are not shown to differ"
-SURVIVES, CHANGES, ONE_READING = "survives the other readings", "changes under", "only one reading"
+SURVIVES, ONE_READING = "survives the other readings", "only one reading"
 EQUIVALENT = "equivalent within the margin"
 SMALL = "different, and smaller than the margin"
 NOT_EQUIVALENT = "not shown to be within the margin"

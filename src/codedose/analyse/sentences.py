@@ -10,6 +10,7 @@ from scipy import stats
 
 from codedose.analyse import notes
 from codedose.analyse.power import detectable
+from codedose.named import CHANGES
 from codedose.tables import UNTUNED
 
 Row = Mapping[str, Any]
@@ -44,7 +45,7 @@ def case(row: Row, confidence: float) -> Case:
     if row["n_draws"] < 3:
         return "one draw" if row["n_draws"] == 1 else "two draws"
     if row["p_adjusted"] < 1 - confidence:
-        if piece(row, notes.CHANGES):
+        if piece(row, CHANGES):
             return "reading"
         return "small" if piece(row, notes.SMALL) else "clear"
     return "equivalent" if piece(row, notes.EQUIVALENT) else "inconclusive"
@@ -71,7 +72,7 @@ def two_draws(row: Row, arm: str, against: str, confidence: float) -> str:
 
 
 def reading_decides(row: Row, arm: str, against: str, confidence: float) -> str:
-    others = (piece(row, notes.CHANGES) or "").removeprefix(f"{notes.CHANGES} ")
+    others = (piece(row, CHANGES) or "").removeprefix(f"{CHANGES} ")
     return (
         f"Under the {row['reading']} reading, {by(row, arm, against)} {where(row)} ({interval(row, confidence)}; "
         f"{chance(row)}), but not under {others}: the conclusion depends on how replies are read."
@@ -122,8 +123,8 @@ def piece(row: Row, start: str) -> str | None:
 
 
 def other_readings(row: Row) -> str:
-    if changes := piece(row, notes.CHANGES):
-        return f"; the conclusion {changes.replace(notes.CHANGES, 'is another under')}"
+    if changes := piece(row, CHANGES):
+        return f"; the conclusion {changes.replace(CHANGES, 'is another under')}"
     return "; the other readings agree" if piece(row, notes.SURVIVES) else ""
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from codedose.analyse import notes
 from codedose.analyse.grid import PARTIAL
 from codedose.analyse.power import cheapest_design, smallest_effect
 from codedose.analyse.sentences import case, piece, points, sentence, shown_with
 from codedose.errors import DataError
+from codedose.named import CHANGES
 from codedose.tables import BEST, DIFFERENCE
 
 Row = Mapping[str, Any]
@@ -85,12 +85,12 @@ def by_domain(domains: Sequence[Row], main: Row, best: Sequence[Row], confidence
 
 def found_in(row: Row, confidence: float) -> str:
     """The verdict on one domain in two or three words, with the readings that come to another."""
-    kind, changes = case(row, confidence), piece(row, notes.CHANGES)
+    kind, changes = case(row, confidence), piece(row, CHANGES)
     if kind in ("clear", "small", "reading"):
         found = ("higher" if row["estimate"] > 0 else "lower") + f" by {points(abs(row['estimate']))}"
     else:
         found = {"equivalent": "equivalent", "undefined": "not testable"}.get(kind, "no difference shown")
-    return found + (f" (another verdict under {changes.removeprefix(notes.CHANGES).strip()})" if changes else "")
+    return found + (f" (another verdict under {changes.removeprefix(CHANGES).strip()})" if changes else "")
 
 
 def uncertain(

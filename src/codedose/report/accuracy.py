@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from codedose.named import T_OVER_DRAWS
 from codedose.report import grids
 from codedose.report.frame import Frame, arranged, of_view, over_runs
 from codedose.report.grids import NOTHING, Cell, Grid, between, figures, label_of, percent
-
-OVER_DRAWS = "t over draws"
 
 
 def accuracy(accuracies: pl.DataFrame, frame: Frame) -> dict[str, object]:
@@ -33,7 +32,7 @@ def about(method: str) -> str:
     """What an interval by this method speaks of; "" where there is none."""
     if method.startswith("no interval"):
         return ""
-    return ", about new draws and these items" if method == OVER_DRAWS else ", about these checkpoints and new items"
+    return ", about new draws and these items" if method == T_OVER_DRAWS else ", about these checkpoints and new items"
 
 
 def accuracy_grid(

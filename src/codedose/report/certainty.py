@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from codedose.named import CORRECTED, CUBIC, DRAW_NOISE, ITEM_NOISE, LINEAR, MEASURED, QUADRATIC
 from codedose.report import grids
 from codedose.report.differences import effects_grid
 from codedose.report.frame import Frame, about, of_kind, said
@@ -14,11 +15,8 @@ from codedose.tables import BOOTSTRAP, DIFFERENCE, MODEL, NOISE, RELATIVE, TREND
 Place = tuple[str, str]
 Row = Mapping[str, Any]
 BESIDE = (BOOTSTRAP, RELATIVE)  # kinds of which one row stands beside each difference
-TRENDS = (
-    "linear trend", "linear trend (measured share)", "linear trend (corrected for label error)", "quadratic trend",
-    "cubic trend",
-)  # fmt: skip
-NOISES = ("draw noise", "item noise")
+TRENDS = (LINEAR, MEASURED, CORRECTED, QUADRATIC, CUBIC)
+NOISES = (DRAW_NOISE, ITEM_NOISE)
 
 
 def certainty(effects: pl.DataFrame, frame: Frame) -> dict[str, object]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from codedose.named import OUTSIDE
 from codedose.report.frame import Frame, about, of_kind, over_runs, said
 from codedose.report.grids import (
     NOTHING,
@@ -23,7 +24,6 @@ from codedose.report.grids import (
 from codedose.tables import CONTROL, UNTUNED
 
 Row = Mapping[str, Any]
-OUTSIDE = "A/A outside"
 KINDS = {
     "other_draw": "other examples of the same share",
     "no_comments": "code without comments",

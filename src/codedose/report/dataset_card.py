@@ -22,13 +22,13 @@ from codedose.report.cards import (
     unique_slugs,
 )
 from codedose.report.escaped import markdown
+from codedose.report.frame import UNITS
 from codedose.report.grids import arm_order, balance_grid
 from codedose.report.markdown import listed, table
 from codedose.tables import LABELS
 
 COMMON = 0.01  # of the examples: a language that fewer are in is the language detector's noise
 MOST_REASONS = 20
-UNITS = {"examples": "examples", "tokens": "tokens", "loss_tokens": "loss-bearing tokens"}
 LABELLERS = {
     "stated": "the labels that the sources state themselves",
     "rules": "rules that look for code",

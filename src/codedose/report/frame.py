@@ -10,6 +10,7 @@ from codedose.report import grids
 from codedose.tables import READINGS
 
 Tables = Mapping[str, pl.DataFrame]
+UNITS = {"examples": "examples", "tokens": "tokens", "loss_tokens": "loss-bearing tokens"}
 ROLES = ("primary", "secondary")
 
 

@@ -15,7 +15,7 @@ from codedose.report.citation import citation
 from codedose.report.controls import controls
 from codedose.report.design import design
 from codedose.report.differences import contrasts
-from codedose.report.frame import Frame, Tables, compared, frame_of
+from codedose.report.frame import UNITS, Frame, Tables, compared, frame_of
 from codedose.report.grids import Grid
 from codedose.report.ranking import mean_ranks, ranking
 from codedose.tables import BOOTSTRAP, CONTROL, DIFFERENCE, DOSE, LABELS, LARGE_SMD, UNTUNED
@@ -23,7 +23,6 @@ from codedose.tables import BOOTSTRAP, CONTROL, DIFFERENCE, DOSE, LABELS, LARGE_
 EFFECTS_DRAWN = ("view", "of", "family", "backbone", "contrast", "reading", "estimate", "low", "high")
 FITS_DRAWN = ("view", "of", "family", "backbone", "reading", "share", "estimate", "low", "high")
 LOSSES_DRAWN = ("backbone", "arm", "draw", "seed", "label", "loss")
-UNITS = {"examples": "examples", "tokens": "tokens", "loss_tokens": "loss-bearing tokens"}
 
 
 @dataclass(frozen=True)

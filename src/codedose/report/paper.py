@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 
+from codedose.named import CHANGES
 from codedose.report.footnotes import footnotes
 from codedose.report.grids import MINUS, arm_order, label_of, origins_of, places
 from codedose.tables import DIFFERENCE, UNTUNED, VIEWS
 
 ALL = "all backbones"
-CHANGES = "changes under"  # begins the piece of a note that names readings with another verdict, as analyse has it
 STANDS, DISAGREES = "*", "†"
 CLAIMED = 3  # draws from which an interval over draws is more than indicative
 ALIKE = 0.05  # points: below this the two sides of an interval look the same with one decimal

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from codedose.named import CONCORDANCE, INTERACTION, PER_SCALE, SAME_SIGN, SEVERAL
 from codedose.report.frame import Frame, about, of_kind, said
 from codedose.report.grids import (
     NOTHING,
@@ -25,8 +26,6 @@ from codedose.report.grids import (
 from codedose.tables import AGREEMENT, BEST, UNTUNED
 
 Row = Mapping[str, Any]
-CONSISTENCY, CONCORDANCE, INTERACTION, PER_SCALE = "consistency", "Kendall's W", "arm x backbone", " per tenfold scale"
-NOT_ADJUSTED = "not adjusted for several tests"
 TIE = 9  # decimals: accuracies that differ by less are equal
 RANKS = {
     "view": pl.String, "of": pl.String, "reading": pl.String, "arm": pl.String, "rank": pl.Float64, "judges": pl.Int64,
@@ -120,7 +119,7 @@ def w_of(row: Row | None) -> list[Cell]:
 
 def beyond(note: str) -> str:
     """What a note says beyond the page's own words on p values."""
-    return "; ".join(piece for piece in said(note).split("; ") if piece != NOT_ADJUSTED)
+    return "; ".join(piece for piece in said(note).split("; ") if piece != SEVERAL)
 
 
 def agreement(agreeing: Found, spoken: str, reading: str, places: Places, frame: Frame) -> Grid:
@@ -128,7 +127,7 @@ def agreement(agreeing: Found, spoken: str, reading: str, places: Places, frame:
     rows = []
     for place in places:
         same, apart, scale = (
-            agreeing.get((*place, name)) for name in (CONSISTENCY, INTERACTION, frame.primary + PER_SCALE)
+            agreeing.get((*place, name)) for name in (SAME_SIGN, INTERACTION, frame.primary + PER_SCALE)
         )
         if same or apart or scale:
             rows.append(
