@@ -795,6 +795,7 @@ class Browser:
 
     def __init__(self, profile: Path, program: str) -> None:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+        flags += ["--disable-ipc-flooding-protection"]  # 200 links in 10 s are followed, not throttled
         flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
         flags += ["--remote-debugging-pipe", "--force-color-profile=srgb", f"--user-data-dir={profile}", "about:blank"]
         orders, self.orders = os.pipe()
