@@ -20,6 +20,7 @@ from codedose import tables
 from codedose.cli.planned import trainings
 from codedose.cli.studies import planner_of
 from codedose.plan import Planner
+from codedose.runner.place import open_store
 from codedose.study import Backbone
 from codedose.tune.means import Means
 
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("store", type=Path)
     said = parser.parse_args()
-    planner = planner_of(said.study, said.store)
+    planner = planner_of(said.study, open_store(said.store))
     print(ROW.format("", "foreseen s", "took s", "", "foreseen", "held GB", ""))
     worst = {"time": 0.0, "memory": 0.0}
     for backbone in planner.study.backbones:

@@ -155,12 +155,11 @@ def test_gc_frees_what_no_study_needs_and_says_so_first(codedose, a_study, tmp_p
     old.mkdir(parents=True)
     (old / "record.json").write_text("{}")
     (old / "examples.parquet").write_bytes(bytes(1000))
-    assert codedose("gc", study, "--store", store, "--dry-run", "--json").json == {
-        "folders": [str(old)],
-        "freed_bytes": 0,
-    }
-    assert old.is_dir()
-    assert codedose("gc", study, "--store", store, "--json").json == {"folders": [str(old)], "freed_bytes": 1002}
+    name, tell = "pool/pool-0123456789ab", ("gc", study, "--store", store, "--json")
+    assert codedose(*tell, "--dry-run").json == {"folders": [name], "freed_bytes": 0, "in_trash": []}
+    assert codedose(*tell).json == {"folders": [name], "freed_bytes": 0, "in_trash": [name]}
+    assert (old / "examples.parquet").is_file()
+    assert codedose(*tell, "--now").json == {"folders": [], "freed_bytes": 1002, "in_trash": []}
     assert not old.exists()
 
 

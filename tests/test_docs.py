@@ -18,6 +18,7 @@ from codedose.cli import app
 from codedose.cli.planned import describe
 from codedose.errors import StudyError
 from codedose.plan import Planner
+from codedose.runner.disk import Disk
 from codedose.study import load, parse
 
 ROOT = Path(__file__).parents[1]
@@ -169,9 +170,9 @@ def test_the_example_is_a_study_and_its_readme_names_its_files():
 def test_what_the_example_lacks_is_named(tmp_path: Path):
     study = load(EXAMPLE / "study.yaml")
     with pytest.raises(StudyError, match="'models/SmolLM2-135M' is no folder here"):
-        describe(Planner(study, tmp_path, cores=2), tmp_path / "store")
+        describe(Planner(study, tmp_path, cores=2), Disk(tmp_path / "store"))
     write_backbone(tmp_path / study.backbones[0].model, FAMILIES[0], layers=1, hidden=32)
-    told = describe(Planner(study, tmp_path, cores=2), tmp_path / "store")
+    told = describe(Planner(study, tmp_path, cores=2), Disk(tmp_path / "store"))
     assert all(any(Path(file).name in sentence for sentence in told["missing"]) for file in FILES)
 
 
@@ -202,7 +203,7 @@ def test_the_example_is_planned_where_its_files_are(tmp_path: Path):
         (tmp_path / here).parent.mkdir(exist_ok=True)
         (tmp_path / here).symlink_to(DATA / f"{there}.jsonl.gz")
     write_backbone(tmp_path / "models" / "SmolLM2-135M", FAMILIES[0], layers=1, hidden=32)
-    told = describe(Planner(load(EXAMPLE / "study.yaml"), tmp_path, cores=2), tmp_path / "store")
+    told = describe(Planner(load(EXAMPLE / "study.yaml"), tmp_path, cores=2), Disk(tmp_path / "store"))
     assert [sentence for sentence in told["missing"] if "memory" not in sentence] == []
     assert told["cells"] == 26
     assert told["steps"]["tune"] == {"of": 25, "to_run": 25}

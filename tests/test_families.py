@@ -18,9 +18,9 @@ from codedose.backbone import load_model, load_tokenizer
 from codedose.cells import cells
 from codedose.plan import Planner, settled
 from codedose.prompt import encode, stop_token
+from codedose.runner.disk import Disk
 from codedose.runner.schedule import Outcome, Slots, Teller, inline, run
 from codedose.runner.step import Step
-from codedose.runner.store import is_whole
 from codedose.stages import training
 from codedose.study import Study, load
 
@@ -50,12 +50,12 @@ class Line:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(training, "keep", self.watched(training.keep))
             outcome = self.perform(self.planner.search)
-            self.planner = settled(self.planner, self.store)
+            self.planner = settled(self.planner, Disk(self.store))
             outcome.add(self.perform(self.planner.steps))
             return outcome
 
     def perform(self, steps: Sequence[Step]) -> Outcome:
-        return run(self.store, steps, slots=Slots(1), submit=inline, tell=Teller())
+        return run(Disk(self.store), steps, slots=Slots(1), submit=inline, tell=Teller())
 
     def watched(self, keep: Any) -> Any:
         """What keeps a checkpoint, and a note of the weights that it was given."""
@@ -113,7 +113,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 def test_every_step_is_done_and_none_runs_again(line: Line):
     assert [(failure.step.folder, failure.reason) for failure in line.outcome.failed] == []
     assert line.outcome.blocked == []
-    assert all(is_whole(line.store, step) for step in line.planner.steps)
+    assert all(Disk(line.store).is_whole(step) for step in line.planner.steps)
     assert Counter(step.kind for step in line.outcome.performed) == {
         "pool": 1,
         "leaks": 1,

@@ -30,6 +30,7 @@ from codedose.held_out import measure
 from codedose.joined import missing, resolve
 from codedose.plan import Planner, settled
 from codedose.prompt import encode
+from codedose.runner.disk import Disk
 from codedose.runner.schedule import Outcome, Slots, Teller, inline, run
 from codedose.runner.step import Step
 from codedose.study import load, parse
@@ -328,10 +329,10 @@ def test_other_weights_in_the_folder_ask_again(tmp_path: Path, backbone_folder: 
 
 def performed(store: Path, planner: Planner) -> tuple[Planner, Outcome]:
     def do(steps: Sequence[Step]) -> Outcome:
-        return run(store, steps, slots=Slots(1), submit=inline, tell=Teller())
+        return run(Disk(store), steps, slots=Slots(1), submit=inline, tell=Teller())
 
     outcome = do(planner.search)
-    planner = settled(planner, store)
+    planner = settled(planner, Disk(store))
     outcome.add(do(planner.steps))
     assert [failure.reason for failure in outcome.failed] == []
     return planner, outcome
@@ -431,7 +432,7 @@ def test_every_cell_may_be_trained_elsewhere(line: tuple[Path, Planner, Planner]
     (home / "fourth.yaml").write_text(study(joined, {"prompt.template": "vicuna", "name": "fourth"}))
     fourth, outcome = performed(home / "other-store", Planner(load(home / "fourth.yaml"), home))
     assert not {"mix", "tune"} & {step.kind for step in fourth.steps}
-    assert describe(fourth, home / "other-store")["cost"]["runs"] == 0
+    assert describe(fourth, Disk(home / "other-store"))["cost"]["runs"] == 0
     assert "report" in {step.kind for step in outcome.performed}
 
 

@@ -18,6 +18,7 @@ from codedose.errors import MachineError
 from codedose.generate import own, served
 from codedose.joined import keep_base, located, resolve
 from codedose.plan import Planner, settled
+from codedose.runner.disk import Disk
 from codedose.runner.schedule import Slots, Teller, inline, run
 from codedose.study import Lora, Tune, load
 from codedose.tune import train
@@ -175,9 +176,9 @@ def test_a_study_of_adapters_goes_the_whole_line(tmp_path):
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(said))
     planner, store = Planner(load(tmp_path / "study.yaml"), tmp_path), tmp_path / "store"
     for _ in range(2):  # the search for leaks, then all
-        planner = settled(planner, store)
+        planner = settled(planner, Disk(store))
         steps = planner.search if planner.is_pending else planner.steps
-        outcome = run(store, steps, slots=Slots(1), submit=inline, tell=Teller())
+        outcome = run(Disk(store), steps, slots=Slots(1), submit=inline, tell=Teller())
         assert [failure.reason for failure in outcome.failed] == []
     tuned = [store / step.folder for step in planner.steps if step.kind == "tune"]
     assert len(tuned) == 4

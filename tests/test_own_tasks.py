@@ -23,6 +23,7 @@ from codedose import stages, tables
 from codedose.cli import app
 from codedose.errors import CodedoseError, DataError, StudyError
 from codedose.plan import Planner, settled
+from codedose.runner.disk import Disk
 from codedose.runner.schedule import Outcome, Slots, Teller, inline, run
 from codedose.runner.step import Step
 from codedose.score import score_replies
@@ -59,10 +60,10 @@ def small(home: Path, changes: dict[str, Any] | None = None) -> Path:
 
 def performed(store: Path, planner: Planner) -> tuple[Planner, Outcome]:
     def do(steps: Sequence[Step]) -> Outcome:
-        return run(store, steps, slots=Slots(1), submit=inline, tell=Teller())
+        return run(Disk(store), steps, slots=Slots(1), submit=inline, tell=Teller())
 
     outcome = do(planner.search)
-    planner = settled(planner, store)
+    planner = settled(planner, Disk(store))
     outcome.add(do(planner.steps))
     return planner, outcome
 

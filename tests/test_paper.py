@@ -591,6 +591,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     from tiny import FAMILIES, write_backbone
 
     from codedose.plan import Planner, settled
+    from codedose.runner.disk import Disk
     from codedose.runner.schedule import Slots, Teller, inline, run
     from codedose.study import load
 
@@ -601,8 +602,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path.write_text(yaml.safe_dump(changed(SMALL, {"mix.budget": 4, "mix.draws": 1, "tune.max_length": 320})))
     planner = Planner(load(path), home)
     how: dict[str, Any] = {"slots": Slots(1), "submit": inline, "tell": Teller()}
-    run(home / "store", planner.search, **how)
-    outcome = run(home / "store", settled(planner, home / "store").steps, **how)
+    run(Disk(home / "store"), planner.search, **how)
+    outcome = run(Disk(home / "store"), settled(planner, Disk(home / "store")).steps, **how)
     assert outcome.failed == []
     yield path
     torch.set_num_threads(threads)

@@ -14,7 +14,8 @@ from codedose.cells import cells
 from codedose.cli.planned import describe, why
 from codedose.errors import StudyError
 from codedose.plan import Planner, failed_cells, settled
-from codedose.runner.store import forget, perform, release
+from codedose.runner.disk import Disk
+from codedose.runner.perform import perform
 from codedose.study import Study, load, parse
 
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -178,11 +179,11 @@ def test_nothing_is_trained_before_the_lengths_of_its_backbone_are_known(planned
 
 
 def test_kept_checkpoints_do_not_perish(planned):
-    def perishable(keep: bool) -> set[str | None]:
-        return {step.perishable for step in planned({"keep_checkpoints": keep}).steps if step.kind == "tune"}
+    def kept(keep: bool) -> set[bool]:
+        return {step.kept for step in planned({"keep_checkpoints": keep}).steps if step.perishable}
 
-    assert perishable(True) == {None}
-    assert perishable(False) == {"checkpoint"}
+    assert kept(True) == {True}
+    assert kept(False) == {False}
 
 
 def test_the_place_of_a_study_changes_no_key_and_the_bytes_of_its_files_do(planned, tmp_path):
@@ -294,8 +295,8 @@ def searched(root: Path, planner: Planner, *excluded: str) -> Planner:
         tables.write(found, out / "excluded.parquet", tables.EXCLUDED)
 
     for step in planner.search:
-        perform(root, replace(step, do=search), lambda *news: None)
-    return settled(planner, root)
+        perform(Disk(root), replace(step, do=search), lambda *news: None)
+    return settled(planner, Disk(root))
 
 
 def arms(planner: Planner) -> set[str]:
@@ -304,11 +305,11 @@ def arms(planner: Planner) -> set[str]:
 
 def test_until_the_leak_search_has_run_the_arms_are_pending(planned, tmp_path):
     root = tmp_path / "store"
-    assert "leak search" in describe(planned(), root)["pending"]
-    assert settled(planned(), root).is_pending
+    assert "leak search" in describe(planned(), Disk(root))["pending"]
+    assert settled(planned(), Disk(root)).is_pending
     known = searched(root, planned(), "b", "a")
     assert not known.is_pending
-    assert describe(known, root)["pending"] is None
+    assert describe(known, Disk(root))["pending"] is None
     assert known.excluded == ("a", "b")
     assert not arms(known) & arms(planned())
 
@@ -367,7 +368,7 @@ def test_held_out_examples_hang_on_the_pool_alone_and_zero_leaves_them_and_the_l
 def finish(root: Path, planner: Planner) -> None:
     """Every step of a plan done in a moment, with the record of the real one."""
     for step in searched(root, planner).steps:
-        perform(root, replace(step, do=nothing), lambda *news: None)
+        perform(Disk(root), replace(step, do=nothing), lambda *news: None)
 
 
 def nothing(inputs, out, *, progress, **settings) -> None:
@@ -377,7 +378,7 @@ def nothing(inputs, out, *, progress, **settings) -> None:
 def reasons(planner: Planner, root: Path) -> dict[str, set[str]]:
     """Why steps would run, by kind."""
     found: dict[str, set[str]] = {}
-    for entry in describe(settled(planner, root), root)["why"]:
+    for entry in describe(settled(planner, Disk(root)), Disk(root))["why"]:
         found.setdefault(entry["step"].split("/")[0], set()).add(entry["why"])
     return found
 
@@ -412,15 +413,16 @@ def test_why_names_the_file_that_changed(planned, tmp_path, backbone_folder):
 def test_why_names_a_new_version_of_the_code(planned, tmp_path):
     root, planner = tmp_path / "store", planned()
     finish(root, planner)
-    assert "version" in why(root, replace(planner.pool, version=99))
+    before = [planner.pool.folder]
+    assert "version" in why(Disk(root), replace(planner.pool, version=99), before, done=())
 
 
 def test_why_says_that_a_freed_checkpoint_is_needed_again(planned, tmp_path):
     root = tmp_path / "store"
     finish(root, planned())
-    planner = settled(planned(), root)
+    planner = settled(planned(), Disk(root))
     for step in planner.steps:
-        release(root, step)
+        Disk(root).release(step)
     assert reasons(planner, root) == {}
     more = planned({"tasks": [*SMALL["tasks"], TASK]})
     assert "tune" in reasons(more, root)  # pending: nobody knows yet that the arms are the same
@@ -432,5 +434,5 @@ def test_why_says_that_a_freed_checkpoint_is_needed_again(planned, tmp_path):
 def test_a_step_that_was_lost_and_is_not_needed_is_not_planned(planned, tmp_path):
     root, planner = tmp_path / "store", planned()
     finish(root, planner)
-    forget([root / planner.pool.folder])
+    Disk(root).delete(planner.pool.folder)
     assert reasons(planner, root) == {}

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -24,21 +25,12 @@ from conftest import mounted
 
 from codedose.errors import DataError, StudyError
 from codedose.runner.children import Children
+from codedose.runner.disk import Disk
+from codedose.runner.lease import Leased, held
+from codedose.runner.perform import perform
 from codedose.runner.schedule import Outcome, Slots, Teller, inline, run, to_run
 from codedose.runner.step import Step, Where
-from codedose.runner.store import (
-    forget,
-    is_done,
-    is_whole,
-    locked,
-    perform,
-    reached,
-    read_record,
-    release,
-    remember,
-    sweep,
-    unreached,
-)
+from codedose.runner.store import KEPT
 
 JOURNAL = "journal"
 TWO = Slots(2)
@@ -107,7 +99,7 @@ def until(condition: Callable[[], object], seconds: float = 8) -> None:
 
 
 def go(root: Path, *steps: Step, submit=inline, slots: Slots = TWO, tell: Teller | None = None) -> Outcome:
-    return run(root, steps, slots=slots, submit=submit, tell=tell or Teller())
+    return run(Disk(root), steps, slots=slots, submit=submit, tell=tell or Teller())
 
 
 def labels(steps) -> list[str]:
@@ -121,7 +113,7 @@ def contents(root: Path, step: Step) -> dict[str, str]:
 
 
 def leftovers(root: Path) -> list[Path]:
-    return [path for pattern in ("**/.draft-*", "**/.trash-*") for path in root.glob(pattern)]
+    return [path for pattern in ("**/.draft-*", "**/.gone-*") for path in root.glob(pattern)]
 
 
 @pytest.fixture
@@ -188,7 +180,7 @@ def test_a_step_comes_after_one_of_which_it_reads_nothing(root):
     later = toy("later", after=(check,))
     assert later.key == toy("later").key
     assert [step.label for step in go(root, check, later).performed] == ["check", "later"]
-    assert read_record(root, later)["needs"] == []
+    assert Disk(root).record(later.folder)["needs"] == []
 
 
 def test_a_step_does_not_start_after_one_that_failed(root):
@@ -204,7 +196,7 @@ def test_a_step_does_not_start_after_one_that_failed(root):
 def test_what_is_done_asks_for_nothing_that_comes_before_it(root):
     later = toy("later", after=(toy("check"),))
     go(root, toy("later"))
-    assert to_run(root, [*later.after, later]) == []
+    assert to_run(Disk(root), [*later.after, later]) == []
 
 
 @pytest.mark.parametrize("label", ["../../etc", "/abs", "", "a\0b", "x" * 400, "中文", ".."])
@@ -243,9 +235,9 @@ def test_a_lost_folder_in_the_middle_is_made_again_only_when_something_needs_it(
     b = toy("b", a)
     c = toy("c", b)
     go(root, a, b, c)
-    forget([root / b.folder])
-    assert to_run(root, [a, b, c]) == []
-    assert labels(to_run(root, [a, b, c, toy("d", b)])) == ["b", "d"]
+    Disk(root).delete(b.folder)
+    assert to_run(Disk(root), [a, b, c]) == []
+    assert labels(to_run(Disk(root), [a, b, c, toy("d", b)])) == ["b", "d"]
 
 
 def trained(*consumers: str) -> list[Step]:
@@ -259,8 +251,8 @@ def test_a_perishable_part_is_freed_after_its_last_reader(root):
     steps = trained("ask1", "ask2")
     tune = steps[0]
     go(root, *steps[:2])
-    assert not is_whole(root, tune)
-    assert is_done(root, tune)
+    assert not Disk(root).is_whole(tune)
+    assert Disk(root).is_done(tune)
     assert (root / tune.folder / "0.txt").is_file()
 
 
@@ -269,9 +261,9 @@ def test_a_part_that_another_step_waits_for_is_kept(root):
     broken = toy("ask3", tune, consumes=(tune,), do=fail, settings={"words": "no"})
     outcome = go(root, tune, ask1, broken, ask2, score, toy("end", broken))
     assert labels(outcome.blocked) == ["end"]
-    assert is_whole(root, tune)
+    assert Disk(root).is_whole(tune)
     # a reader failed: the same command tries it again, and nothing that is done is done again
-    assert labels(to_run(root, [tune, ask1, broken])) == ["ask3"]
+    assert labels(to_run(Disk(root), [tune, ask1, broken])) == ["ask3"]
 
 
 def test_what_was_freed_is_made_again_for_a_new_reader_and_freed_again(root):
@@ -281,27 +273,27 @@ def test_what_was_freed_is_made_again_for_a_new_reader_and_freed_again(root):
     before = contents(root, tune)
     new = toy("ask2", tune, consumes=(tune,))
     more = [*steps, new, toy("score2", new)]
-    assert labels(to_run(root, more)) == ["tune", "ask2", "score2"]
+    assert labels(to_run(Disk(root), more)) == ["tune", "ask2", "score2"]
     go(root, *more)
     assert contents(root, tune) == before
-    assert to_run(root, more) == []
-    assert not is_whole(root, tune)
+    assert to_run(Disk(root), more) == []
+    assert not Disk(root).is_whole(tune)
 
 
 def test_a_part_that_a_killed_run_could_not_free_is_freed_by_the_next_one(root):
     steps = trained("ask1")
     for step in steps:
-        perform(root, step, lambda *news: None)
-    assert is_whole(root, steps[0])
+        perform(Disk(root), step, lambda *news: None)
+    assert Disk(root).is_whole(steps[0])
     assert go(root, *steps).performed == []
-    assert not is_whole(root, steps[0])
+    assert not Disk(root).is_whole(steps[0])
 
 
 def test_a_kept_part_is_never_freed(root):
     tune = toy("tune")
     go(root, tune, toy("ask", tune, consumes=(tune,)))
     assert (root / tune.folder / PART).is_dir()
-    assert release(root, tune) == 0
+    assert Disk(root).release(tune) == 0
 
 
 # Failures
@@ -314,7 +306,7 @@ def test_a_failed_step_blocks_only_what_needs_it(root):
     assert sorted(labels(outcome.performed)) == ["a", "b", "d"]
     assert [(failure.step, failure.reason) for failure in outcome.failed] == [(bad, "the words")]
     assert sorted(labels(outcome.blocked)) == ["c", "e"]
-    assert not is_done(root, bad)
+    assert not Disk(root).is_done(bad)
 
 
 def test_what_failed_is_tried_again_and_what_is_done_is_not(root, tmp_path):
@@ -336,7 +328,7 @@ def mend(inputs, out, *, progress, name, words, journal) -> None:
 def test_a_step_that_raises_leaves_nothing(root):
     bad = toy("bad", do=fail, settings={"words": "no"})
     with pytest.raises(RuntimeError, match="no"):
-        perform(root, bad, lambda *news: None)
+        perform(Disk(root), bad, lambda *news: None)
     assert not (root / bad.folder).exists()
     assert leftovers(root) == []
 
@@ -357,28 +349,28 @@ def interrupt(inputs, out, *, progress) -> None:
 def test_half_of_a_step_is_never_read_and_swept_away(root):
     a = toy("a")
     kind = root / "toy"
-    for name in (f".draft-{Path(a.folder).name}-123", f".trash-{Path(a.folder).name}-123"):
+    for name in (f".draft-{Path(a.folder).name}-123", f".gone-{Path(a.folder).name}-123"):
         (kind / name).mkdir(parents=True)
         (kind / name / "0.txt").write_text("half")
     (root / a.folder).mkdir()
     (root / a.folder / "0.txt").write_text("a folder without a record is not done")
-    assert not is_done(root, a)
-    with locked(root):
-        assert leftovers(root) == []
-        assert labels(go(root, a).performed) == ["a"]
+    assert not Disk(root).is_done(a)
+    Disk(root).prepare()
+    assert leftovers(root) == []
+    assert labels(go(root, a).performed) == ["a"]
     assert contents(root, a) == contents_of_a_fresh(a, root.parent / "fresh")
 
 
 def contents_of_a_fresh(step: Step, root: Path) -> dict[str, str]:
-    perform(root, step, lambda *news: None)
+    perform(Disk(root), step, lambda *news: None)
     return contents(root, step)
 
 
 def test_a_step_that_is_done_is_left_alone(root):
     a = toy("a")
-    perform(root, a, lambda *news: None)
+    perform(Disk(root), a, lambda *news: None)
     record = (root / a.folder / "record.json").read_bytes()
-    perform(root, toy("a", do=fail, settings={"name": "a"}), lambda *news: None)
+    perform(Disk(root), toy("a", do=fail, settings={"name": "a"}), lambda *news: None)
     assert (root / a.folder / "record.json").read_bytes() == record
 
 
@@ -389,13 +381,16 @@ def test_a_record_says_what_was_done_with_what_and_where(root):
     need = toy("need")
     step = toy("a", need, settings={"name": "é", "size": 2}, identity={"digest": "f00"})
     go(root, need, step)
-    record = read_record(root, step)
+    record = Disk(root).record(step.folder)
     assert record["settings"] == {"name": "é", "size": 2}
     assert record["identity"] == {"digest": "f00"}
     assert record["needs"] == [need.folder]
     assert record["key"] in step.folder
     assert record["files"] == {
-        str(path.relative_to(root / step.folder)): path.stat().st_size
+        str(path.relative_to(root / step.folder)): {
+            "size": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
         for path in (root / step.folder).rglob("*")
         if path.is_file() and path.name != "record.json"
     }
@@ -406,36 +401,51 @@ def test_a_record_says_what_was_done_with_what_and_where(root):
     assert {"hardware", "commit", "version", "kind", "label"} <= set(record)
 
 
-def test_a_second_run_in_the_same_store_is_refused_and_the_first_goes_on(root):
-    with locked(root):
-        with pytest.raises(StudyError, match="another run") as problem, locked(root):
-            pass
-        assert str(root) in str(problem.value)
-        go(root, toy("a"))
-    with locked(root):
-        assert is_done(root, toy("a"))
+def test_a_step_that_another_worker_holds_is_left_to_it(root):
+    a, store = toy("a"), Disk(root)
+    with held(store, a.folder, "another"), pytest.raises(Leased):
+        perform(store, a, lambda *news: None)
+    assert not store.is_done(a)
+    perform(store, a, lambda *news: None)
+    assert store.is_done(a)
+
+
+def test_two_runs_share_a_store_and_do_each_step_once(root, tmp_path):
+    given = {"journal": str(tmp_path / JOURNAL)}
+    steps = [toy(f"{n}", given=given) for n in range(12)]
+    store, told = Disk(root), []
+    runs = [
+        threading.Thread(target=lambda: told.append(run(store, steps, slots=TWO, submit=inline, tell=Teller())))
+        for _ in range(2)
+    ]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join()
+    assert [outcome.failed for outcome in told] == [[], []]
+    assert sorted((tmp_path / JOURNAL).read_text().split()) == sorted(step.label for step in steps)
 
 
 def test_a_store_that_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StudyError, match="--store") as problem, locked(tmp_path / "file" / "store"):
-        pass
+    with pytest.raises(StudyError, match="--store") as problem:
+        Disk(tmp_path / "file" / "store").prepare()
     assert str(tmp_path / "file" / "store") in str(problem.value)
 
 
 def test_a_store_on_a_read_only_disk_is_one_clear_error(tmp_path):
     with mounted(tmp_path / "disk", "size=1m") as disk:
         remount(disk, "ro")
-        with pytest.raises(StudyError, match="--store"), locked(disk / "store"):
-            pass
+        with pytest.raises(StudyError, match="--store"):
+            Disk(disk / "store").prepare()
 
 
 def test_sweeping_keeps_everything_that_is_done(root):
     steps = trained("ask1")
     go(root, *steps)
     before = [contents(root, step) for step in steps]
-    (root / steps[0].folder / ".trash-checkpoint-9").mkdir()
-    sweep(root)
+    (root / steps[0].folder / ".gone-checkpoint-9").mkdir()
+    Disk(root).sweep()
     assert leftovers(root) == []
     assert [contents(root, step) for step in steps] == before
 
@@ -444,15 +454,19 @@ def test_only_what_no_study_reaches_goes(root):
     shared = toy("shared")
     mine, yours, old = toy("mine", shared), toy("yours", shared), toy("old")
     go(root, shared, mine, yours, old)
-    remember(root, "first", [shared, mine])
-    remember(root, "second", [shared, yours])
-    assert reached(root) == {step.folder for step in (shared, mine, yours)}
-    assert unreached(root) == [root / old.folder]
+    Disk(root).remember("first", [shared, mine])
+    Disk(root).remember("second", [shared, yours])
+    assert Disk(root).reached() == {step.folder for step in (shared, mine, yours)}
+    assert Disk(root).unreached() == [old.folder]
     size = sum(path.stat().st_size for path in (root / old.folder).rglob("*") if path.is_file())
-    assert forget(unreached(root)) == size
-    assert [is_done(root, step) for step in (shared, mine, yours, old)] == [True, True, True, False]
-    remember(root, "second", [shared])  # the study changed
-    assert unreached(root) == [root / yours.folder]
+    store, now = Disk(root), datetime.now(UTC)
+    store.discard(store.unreached(), now)
+    assert store.trash().keys() == {old.folder}
+    assert (store.unreached(), store.empty(now), store.is_done(old)) == ([], 0, False)
+    assert store.empty(now + KEPT) == size
+    assert [Disk(root).is_done(step) for step in (shared, mine, yours, old)] == [True, True, True, False]
+    Disk(root).remember("second", [shared])  # the study changed
+    assert Disk(root).unreached() == [yours.folder]
 
 
 def halfway(inputs: list[Path], out: Path, *, progress, scratch: Path, fails: bool) -> None:
@@ -470,13 +484,13 @@ def test_what_an_unfinished_step_keeps_is_there_at_its_next_try_and_gone_when_it
     step = Step("toy", "half", halfway, 1, given=fails, has_scratch=True)
     for _ in range(2):
         with pytest.raises(DataError):
-            perform(tmp_path, step, lambda *news: None)
-    remember(tmp_path, "mine", [step])
-    assert unreached(tmp_path) == []
-    remember(tmp_path, "mine", [])
-    assert [folder.name for folder in unreached(tmp_path)] == [Path(step.folder).name]
+            perform(Disk(tmp_path), step, lambda *news: None)
+    Disk(tmp_path).remember("mine", [step])
+    assert Disk(tmp_path).unreached() == []
+    Disk(tmp_path).remember("mine", [])
+    assert Disk(tmp_path).unreached() == [step.folder]
     fails["fails"] = False
-    perform(tmp_path, step, lambda *news: None)
+    perform(Disk(tmp_path), step, lambda *news: None)
     assert (tmp_path / step.folder / "found.txt").read_text() == "half-0 half-1"
     assert list(tmp_path.glob("scratch/*/*")) == []
 
@@ -516,7 +530,7 @@ def test_a_killed_worker_is_a_failure_that_names_the_signal(root, engine, number
     assert labels(outcome.performed) == ["well"]
     assert number.name in outcome.failed[0].reason
     assert labels(outcome.blocked) == ["after"]
-    assert not is_done(root, dead)
+    assert not Disk(root).is_done(dead)
 
 
 def test_a_worker_that_ends_by_itself_is_a_failure_that_names_its_code(root, engine):
@@ -648,15 +662,16 @@ def test_a_full_disk_is_one_clear_error_and_freeing_space_lets_it_go_on(tmp_path
             outcome = go(root, a, b, submit=engine.submit)
             (failure,) = outcome.failed
             assert "disk is full" in failure.reason
-            assert "codedose gc" in failure.reason
+            assert "codedose gc --now" in failure.reason
             assert len(failure.reason.splitlines()) == 1
             assert contents(root, a) == contents(tmp_path / "whole", a)
-            assert not is_done(root, b)
+            assert not Disk(root).is_done(b)
             assert leftovers(root) == []
             (disk / "ballast").unlink()
             assert labels(go(root, a, b, submit=engine.submit).performed) == ["b"]
             assert contents(root, b) == contents(tmp_path / "whole", b)
-            forget([root / a.folder, root / b.folder])
+            for step in (a, b):
+                Disk(root).delete(step.folder)
 
 
 def fill(ballast: Path, *, leaving: int) -> None:
@@ -756,12 +771,13 @@ class Telling(Teller):
 def main(root: str, journal: str) -> None:
     """What the killed process does: the same steps as ever, in child processes."""
     steps = twelve(Path(journal))
-    with locked(Path(root)), Children() as engine:
-        run(Path(root), steps, slots=Slots(2), submit=engine.submit, tell=Telling())
+    Disk(root).prepare()
+    with Children() as engine:
+        run(Disk(root), steps, slots=Slots(2), submit=engine.submit, tell=Telling())
 
 
 def finished(root: Path, steps: list[Step]) -> set[str]:
-    return {step.label for step in steps if is_done(root, step)}
+    return {step.label for step in steps if Disk(root).is_done(step)}
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.long) for n in range(2, 6))])
@@ -801,14 +817,13 @@ def test_no_child_outlives_a_killed_run(root, tmp_path):
     assert alive == []
 
 
-def test_the_lock_of_a_killed_run_is_free(root, tmp_path):
+def test_the_leases_of_a_killed_run_are_nobodys_at_once(root, tmp_path):
     life = Run(root, tmp_path / JOURNAL)
-    assert life.tells(2)
-    with pytest.raises(StudyError, match="another run"), locked(root):
-        pass
-    life.kill()
-    with locked(root):
-        assert leftovers(root) == []
+    assert life.tells(3)
+    psutil.wait_procs(life.kill(), timeout=5)
+    assert Disk(root).leases() == []
+    Disk(root).prepare()
+    assert leftovers(root) == []
 
 
 def test_ctrl_c_ends_the_run_its_children_and_leaves_no_halves(root, tmp_path):

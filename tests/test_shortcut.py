@@ -17,6 +17,7 @@ from codedose.analyse.shortcut import judge, shares_to_ask
 from codedose.cells import ends
 from codedose.errors import StudyError
 from codedose.plan import Planner, settled, shortcut
+from codedose.runner.disk import Disk
 from codedose.runner.schedule import Slots, Teller, inline, run
 from codedose.study import load, parse
 
@@ -52,9 +53,9 @@ def finished(path: Path) -> Planner:
     """The plan of a study, all of it run here."""
     planner, store = Planner(load(path), path.parent), path.parent / "store"
     for _ in range(2):  # the search for leaks, then all
-        planner = settled(planner, store)
+        planner = settled(planner, Disk(store))
         steps = planner.search if planner.is_pending else planner.steps
-        outcome = run(store, steps, slots=Slots(1), submit=inline, tell=Teller())
+        outcome = run(Disk(store), steps, slots=Slots(1), submit=inline, tell=Teller())
         assert [failure.reason for failure in outcome.failed] == []
     return planner
 
@@ -201,9 +202,9 @@ def test_the_shortcut_asks_what_is_between_once_and_says_how_well_it_did(done: P
 @pytest.mark.long
 def test_at_the_ends_an_interpolated_adapter_replies_as_the_trained_one(done: Path):
     store = done.parent / "store"
-    planner = settled(Planner(load(done), done.parent), store)
+    planner = settled(Planner(load(done), done.parent), Disk(store))
     steps = shortcut(planner, [0.0, 1.0])
-    outcome = run(store, steps, slots=Slots(1), submit=inline, tell=Teller())
+    outcome = run(Disk(store), steps, slots=Slots(1), submit=inline, tell=Teller())
     assert outcome.failed == []
 
     def replies(of: str) -> pl.DataFrame:

@@ -8,7 +8,6 @@ are only there as pickle are refused.
 
 import importlib.util
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from codedose.cache import cache_folder
 from codedose.errors import MachineError, StudyError
 from codedose.keys import file_digest
 
@@ -25,12 +25,6 @@ REVISION = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"(?!.*(?:--|\.\.))\w[\w.-]*/\w[\w.-]*")  # as the hub allows; "../up" is a path
 INDEX = "model.safetensors.index.json"  # where weights are in several files
 SAVED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
-
-
-def cache_folder() -> Path:
-    """Where converted backbones and file digests are kept: CODEDOSE_CACHE, or the user's cache folder."""
-    named = os.environ.get("CODEDOSE_CACHE")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "codedose"
 
 
 def identity(model: str, revision: str | None) -> dict[str, object]:

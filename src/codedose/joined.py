@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from codedose import backbone
-from codedose.backbone import cache_folder, has_tokenizer, made_once, read_json, refuse_code, refuse_weightless
+from codedose.backbone import has_tokenizer, made_once, read_json, refuse_code, refuse_weightless
+from codedose.cache import cache_folder
 from codedose.errors import MachineError
 from codedose.keys import fingerprint, slug
 

@@ -31,7 +31,7 @@ from codedose.pool.catalogue import look_up
 from codedose.pool.known.prints import VERSION as KNOWN_VERSION
 from codedose.pool.starter import NAME as STARTER
 from codedose.runner.step import Step, Where
-from codedose.runner.store import is_done
+from codedose.runner.store import Store
 from codedose.study import Arm, Backbone, Source, Study, TaskUse
 from codedose.tasks import task_named
 from codedose.tasks.own import own_items, read_task, refuse_unfit, refuse_unreadable, values_of
@@ -392,7 +392,8 @@ class Planner:
             after=(self.lengths[backbone.name], *before),
             identity={"backbone": self.identities[backbone.name]},
             given={"backbone": self.loadable(backbone), "means": asdict(self.means)},
-            perishable=None if self.study.keep_checkpoints else stages.CHECKPOINT,
+            perishable=stages.CHECKPOINT,
+            kept=self.study.keep_checkpoints,
             where=self.where(backbone, self.means.processes),
             weight=seconds_to_tune(self.study, backbone),
             has_scratch=True,
@@ -615,11 +616,11 @@ def checked(task: Task, use: TaskUse) -> Task:
     return task
 
 
-def settled(planner: Planner, root: Path) -> Planner:
+def settled(planner: Planner, store: Store) -> Planner:
     """The plan with the excluded examples of the leak search, where the store holds its result."""
-    if not planner.is_pending or not is_done(root, planner.leaks):
+    if not planner.is_pending or not store.is_done(planner.leaks):
         return planner
-    found = tables.read(root / planner.leaks.folder / f"{tables.EXCLUDED.name}.parquet", tables.EXCLUDED)
+    found = tables.read(store.here(planner.leaks.folder) / f"{tables.EXCLUDED.name}.parquet", tables.EXCLUDED)
     return replace(planner, excluded=tuple(found["example_id"].sort()))
 
 

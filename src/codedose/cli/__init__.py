@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from codedose.cli import arms, files, labels, power, recommended, studies
+from codedose.cli import arms, files, labels, power, recommended, studies, upkeep
 from codedose.cli.show import plain, plain_lines
 from codedose.errors import CodedoseError
 
@@ -26,9 +26,10 @@ app = typer.Typer(
 STUDIES = (
     *studies.COMMANDS[:2],
     *power.COMMANDS,
-    *studies.COMMANDS[2:5],
+    *studies.COMMANDS[2:4],
+    *upkeep.COMMANDS,
     *recommended.COMMANDS,
-    *studies.COMMANDS[5:],
+    *studies.COMMANDS[4:],
 )
 STAGES = (
     *arms.COMMANDS[:1],

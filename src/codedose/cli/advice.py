@@ -14,8 +14,8 @@ from codedose.cli.show import as_table, plain
 from codedose.errors import StudyError
 from codedose.plan import Planner
 from codedose.runner.step import Step
-from codedose.runner.store import is_done, read_record
-from codedose.stages import CHECKPOINT, take
+from codedose.runner.store import Store
+from codedose.stages import take
 
 SHOWN = 6  # cells worth training
 WORTHLESS = 0.01  # percentage points: less than this is told as nothing
@@ -27,17 +27,17 @@ def scores_of_files(files: Sequence[Path]) -> pl.DataFrame:
     return pl.concat([tables.read(file, tables.SCORES) for file in files])
 
 
-def scores_of_store(planner: Planner, root: Path, study: Path) -> tuple[pl.DataFrame, list[str]]:
+def scores_of_store(planner: Planner, store: Store, study: Path) -> tuple[pl.DataFrame, list[str]]:
     """The scores that are there, and a note where some are not. StudyError where none are."""
     steps = [step for step in planner.steps if step.kind == "score"]
-    done = [root / step.folder for step in steps if is_done(root, step)]
+    done = [store.here(step.folder) for step in steps if store.is_done(step)]
     if not done:
-        raise StudyError(f"{study}: the store {root} holds no scores of it yet: codedose run {study}")
+        raise StudyError(f"{study}: the store {store} holds no scores of it yet: codedose run {study}")
     notes = [] if len(done) == len(steps) else [f"{len(done)} of {len(steps)} cells are scored so far"]
     return take(done, tables.SCORES), notes
 
 
-def hours_of_store(planner: Planner, root: Path) -> pl.DataFrame | None:
+def hours_of_store(planner: Planner, store: Store) -> pl.DataFrame | None:
     """What training and asking one cell took, as the store's records have it: backbone, share, hours.
 
     The mean over the cells of a backbone and share; None where no cell is recorded whole.
@@ -49,8 +49,10 @@ def hours_of_store(planner: Planner, root: Path) -> pl.DataFrame | None:
     rows = []
     for cell in cells(planner.study):
         steps, share = by_cell.get(cell.name, []), cell.columns["share"]
-        if cell.is_tuned_here and share is not None and steps and all(is_done(root, step) for step in steps):
-            spent = sum(seconds_of(root, step) for step in steps) + together_seconds(planner, root, cell.backbone.name)
+        if cell.is_tuned_here and share is not None and steps and all(store.is_done(step) for step in steps):
+            spent = sum(seconds_of(store, step) for step in steps) + together_seconds(
+                planner, store, cell.backbone.name
+            )
             rows.append((cell.backbone.name, share, spent / 3600))
     if not rows:
         return None
@@ -58,33 +60,33 @@ def hours_of_store(planner: Planner, root: Path) -> pl.DataFrame | None:
     return told.group_by("backbone", "share").agg(pl.col("hours").mean()).sort("backbone", "share")
 
 
-def seconds_of(root: Path, step: Step) -> float:
-    return float(str(read_record(root, step)["seconds"]))
+def seconds_of(store: Store, step: Step) -> float:
+    return float(str(store.record(step.folder)["seconds"]))
 
 
-def together_seconds(planner: Planner, root: Path, backbone: str) -> float:
+def together_seconds(planner: Planner, store: Store, backbone: str) -> float:
     """A cell's part of the seconds in which the adapters of its backbone were trained together."""
     step = planner.together.get(backbone)
-    if step is None or not is_done(root, step):
+    if step is None or not store.is_done(step):
         return 0.0
     runs = step.settings["runs"]
-    return seconds_of(root, step) / max(len(runs) if isinstance(runs, list) else 1, 1)
+    return seconds_of(store, step) / max(len(runs) if isinstance(runs, list) else 1, 1)
 
 
-def refuse_freed(planner: Planner, root: Path, study: Path) -> None:
-    """StudyError where the adapters of 0 % and 100 % are not in the store: not trained yet, or freed.
+def refuse_freed(planner: Planner, store: Store, study: Path) -> None:
+    """StudyError where the adapters of 0 % and 100 % are not in the store: not trained yet, or freed and not kept.
 
-    Where only a training's folder was removed, the shortcut itself trains again.
+    Where the study keeps them now, or a training was removed, the shortcut itself trains again.
     """
     tuned = {cell.name: planner.tune(cell) for pair in ends(planner.study) for cell in pair}
-    scored = {name_of(step) for step in planner.steps if step.kind == "score" and is_done(root, step)}
+    scored = {name_of(step) for step in planner.steps if step.kind == "score" and store.is_done(step)}
     if waiting := sorted(set(tuned) - scored):
         raise StudyError(f"{study}: {waiting[0]} is not done yet, and the shortcut needs it: codedose run {study}")
-    folders = [root / step.folder for step in tuned.values() if is_done(root, step)]
-    if freed := [str(folder) for folder in folders if not (folder / CHECKPOINT).is_dir()]:
+    freed = [step for step in tuned.values() if store.is_done(step) and not store.is_whole(step)]
+    if freed and not planner.study.keep_checkpoints:
         raise StudyError(
             f"{study}: {len(freed)} of the {len(tuned)} adapters at 0 % and 100 % were freed, and the shortcut needs "
-            f"them; set keep_checkpoints: true, remove {' '.join(freed)}, and the same command trains these again"
+            "them; set keep_checkpoints: true, and the same command trains these again"
         )
 
 

@@ -21,7 +21,7 @@ def analyse(
     ] = None,
     study: Annotated[Path | None, typer.Option(help="the study that named the primary contrast beforehand")] = None,
     store: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="where the study's scores are; default: beside the study")
+        str | None, typer.Option(metavar="PATH|URL", help="where the study's scores are; default: beside the study")
     ] = None,
     confidence: Annotated[float, typer.Option(help="of the intervals, where no study says it")] = 0.95,
     partial: Annotated[bool, typer.Option("--partial", help="analyse what is complete of an incomplete grid")] = False,
@@ -68,24 +68,23 @@ def terms(asked: "Analyse | None", confidence: float) -> dict[str, Any]:
     }
 
 
-def paths(scores: list[Path] | None, study: Path | None, store: Path | None, partial: bool) -> list[Path]:
+def paths(scores: list[Path] | None, study: Path | None, store: str | None, partial: bool) -> list[Path]:
     """The files with scores: those named, or those of the study's finished score steps."""
     if scores:
         return scores
     if study is None:
         raise StudyError("say which scores: SCORES..., or --study STUDY.yaml for those in its store")
-    from codedose.cli.studies import planner_of, root_of
-    from codedose.runner.store import is_done
+    from codedose.cli.studies import planner_of, store_of
 
-    root = root_of(study, store)
-    steps = [step for step in planner_of(study, root).steps if step.kind == "score"]
-    done = [step for step in steps if is_done(root, step)]
+    opened = store_of(study, store)
+    steps = [step for step in planner_of(study, opened).steps if step.kind == "score"]
+    done = [step for step in steps if opened.is_done(step)]
     if not done or (len(done) < len(steps) and not partial):
         raise StudyError(
-            f"{study}: {len(done)} of {len(steps)} cells are scored in {root}: codedose run {study}"
+            f"{study}: {len(done)} of {len(steps)} cells are scored in {opened}: codedose run {study}"
             + ("" if not done else ", or --partial to analyse the draws that are whole")
         )
-    return [root / step.folder / "scores.parquet" for step in done]
+    return [opened.here(step.folder) / "scores.parquet" for step in done]
 
 
 def label_errors(labels: Path | None, audited: Path | None) -> Any:

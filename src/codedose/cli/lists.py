@@ -7,8 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codedose.backbone import BUILTIN, cache_folder
+from codedose.backbone import BUILTIN
 from codedose.backbone import missing as missing_backbone
+from codedose.cache import cache_folder
 from codedose.cli.show import as_json, as_table, plain
 from codedose.tasks import TASKS, task_named
 from codedose.tasks.own import own_items, read_task, refuse_unreadable

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,11 @@ from codedose.cli.show import as_json as print_json
 from codedose.cli.show import as_table, plain, span
 from codedose.cost import LOSS_BEARING, PROMPT_READ, cost, example_tokens
 from codedose.errors import MachineError
-from codedose.keys import slug
 from codedose.label.llm import cost as price
 from codedose.plan import VERSIONS, Planner
 from codedose.runner.schedule import to_run
 from codedose.runner.step import Step
-from codedose.runner.store import RECORD, is_done
+from codedose.runner.store import Store
 from codedose.stages import REPLIES, encoded, take
 from codedose.study import Study, Tune
 from codedose.tune.forecast import Draw, forecast, made_up
@@ -34,13 +33,13 @@ PENDING = (
 )
 
 
-def describe(planner: Planner, root: Path, like: Like | None = None) -> dict[str, Any]:
+def describe(planner: Planner, store: Store, like: Like | None = None) -> dict[str, Any]:
     """Cells, steps and why they run, cost, power and what is missing, as plain values.
 
     `like` is what the study is taken to be like and what that does not tell; without it, what is assumed.
     """
     study = planner.study
-    left = to_run(root, planner.steps)
+    left = to_run(store, planner.steps)
     files, backbones = planner.missing
     return {
         "study": study.name,
@@ -60,13 +59,13 @@ def describe(planner: Planner, root: Path, like: Like | None = None) -> dict[str
             for kind in VERSIONS
         },
         "pending": PENDING if planner.is_pending else None,
-        "why": [{"step": step.folder, "why": why(root, step)} for step in left],
+        "why": reasons(store, left),
         "cost": asdict(cost(planner.whole)),
         "smallest_effect": detectable(study, like),
         "margin": study.analyse.margin,
         "for_margin": for_margin(study, like),
         "assumed": assumed(like),
-        "labelling": labelling(planner, root),
+        "labelling": labelling(planner, store),
         "missing": [*files, *backbones, *too_small(planner)],
     }
 
@@ -90,7 +89,7 @@ def proposals(planner: Planner) -> dict[str, str]:
     return found
 
 
-def trainings(planner: Planner, root: Path, means: Means) -> dict[str, dict[str, Any]]:
+def trainings(planner: Planner, store: Store, means: Means) -> dict[str, dict[str, Any]]:
     """For each backbone that is here, what one training on each arm takes, from a few of its steps: Forecast, or why
     there is none."""
     found: dict[str, dict[str, Any]] = {}
@@ -101,7 +100,7 @@ def trainings(planner: Planner, root: Path, means: Means) -> dict[str, dict[str,
             found[backbone.name] = {"not tried": str(problem)}
             continue
         how = Tune.model_validate({**planner.study.tune.model_dump(), **planner.how(backbone)})
-        draws, threads = draws_ahead(planner, root, folder), planner.where(backbone).cores
+        draws, threads = draws_ahead(planner, store, folder), planner.where(backbone).cores
         copies = planner.gpus or max(planner.cores // threads, 1)
         told = forecast(folder, list(draws.values()), how, threads=threads, copies=copies, means=means)
         found[backbone.name] = {arm: asdict(each) for arm, each in zip(draws, told, strict=True)}
@@ -116,13 +115,13 @@ def as_words(expects: Mapping[str, Any] | str) -> str:
     return f"{span(expects['seconds'])}, {memory:,.1f} GB, {speed:,.0f} tokens a second (from a few of its steps here)"
 
 
-def draws_ahead(planner: Planner, root: Path, folder: Path) -> dict[str, Draw]:
+def draws_ahead(planner: Planner, store: Store, folder: Path) -> dict[str, Draw]:
     """The first draw of each arm as this backbone reads it, or examples of the expected length before it is made."""
     draws = {arm: step for (arm, draw), step in planner.draws.items() if draw == 0}
-    if not all(is_done(root, step) for step in draws.values()):
+    if not all(store.is_done(step) for step in draws.values()):
         return {"each": expected(planner.study)}
     tokenizer, limit = load_tokenizer(folder), planner.study.tune.max_length
-    read = {arm: take([root / step.folder], tables.DRAWS).sort("slot") for arm, step in draws.items()}
+    read = {arm: take([store.here(step.folder)], tables.DRAWS).sort("slot") for arm, step in draws.items()}
     return {
         arm: (
             encoded(draw, tokenizer, max_length=limit, **planner.prompt),
@@ -140,15 +139,15 @@ def expected(study: Study) -> Draw:
     return examples, [slot // a_step for slot in range(len(examples))]
 
 
-def labelling(planner: Planner, root: Path) -> str | None:
+def labelling(planner: Planner, store: Store) -> str | None:
     """What labels from an endpoint will cost, as a sentence; known once the pool is made. None for other labellers."""
     endpoint = planner.study.label.llm
-    if endpoint is None or is_done(root, planner.label):
+    if endpoint is None or store.is_done(planner.label):
         return None
-    if not is_done(root, planner.pool):
+    if not store.is_done(planner.pool):
         return "what the labels will cost is known once the pool is made"
-    examples = tables.read(root / planner.pool.folder / f"{tables.EXAMPLES.name}.parquet", tables.EXAMPLES)
-    ahead = price(examples, endpoint, root / REPLIES)
+    examples = tables.read(store.here(planner.pool.folder) / f"{tables.EXAMPLES.name}.parquet", tables.EXAMPLES)
+    ahead = price(examples, endpoint, store.root / REPLIES)
     asked = f"{ahead.conversations:,} conversations to ask {endpoint.model} about ({ahead.known:,} known)"
     return f"{asked}, about {ahead.tokens:,} tokens, about ${ahead.dollars:,.2f}"
 
@@ -172,12 +171,21 @@ def too_small(planner: Planner) -> list[str]:
     ]
 
 
-def why(root: Path, step: Step) -> str:
-    """Why a step would run: it is new, a part of it was freed, or something changed since it was done."""
-    if is_done(root, step):
+def reasons(store: Store, left: Sequence[Step]) -> list[dict[str, str]]:
+    """Each step that would run, and why."""
+    done = store.finished()
+    named: dict[str, list[str]] = {}
+    for folder in done:
+        named.setdefault(folder.rpartition("-")[0], []).append(folder)
+    return [{"step": step.folder, "why": why(store, step, named.get(step.name, []), done)} for step in left]
+
+
+def why(store: Store, step: Step, before: Sequence[str], done: Collection[str]) -> str:
+    """Why a step would run: it is new, a part of it was freed, or something changed since it was done, as `before`."""
+    if step.folder in done:
         return f"its {step.perishable} was freed and is needed again"
-    before = sorted((root / step.kind).glob(f"{slug(step.label)}-*/{RECORD}"), key=lambda path: path.stat().st_mtime)
-    return changed(step, json.loads(before[-1].read_text())) if before else "not done yet"
+    records = sorted((store.record(folder) for folder in before), key=lambda record: str(record["started"]))
+    return changed(step, records[-1]) if records else "not done yet"
 
 
 def changed(step: Step, record: Mapping[str, Any]) -> str:

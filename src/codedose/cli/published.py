@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from codedose.plan import Planner
+    from codedose.runner.store import Store
 
 Form = Literal["html", "markdown", "latex", "json", "cards"]
 As = Annotated[
@@ -22,18 +23,18 @@ PaperOut = Annotated[
 ]
 
 
-def publish(planner: "Planner", root: Path, form: Form, out: Path) -> list[Path]:
+def publish(planner: "Planner", store: "Store", form: Form, out: Path) -> list[Path]:
     """The files that were written, the first to read first; none for html, whose file lies in the store."""
     from codedose.stages.papers import write_paper
 
     if form == "html":
         return []
     told = planner.steps[-1]
-    inputs = [root / need.folder for need in told.needs]
+    inputs = [store.here(need.folder) for need in told.needs]
     settings: dict[str, Any] = dict(told.settings)
     if form == "cards":
         from codedose.stages.cards import write_cards
 
-        mixes = [root / step.folder for step in planner.draws.values()]
+        mixes = [store.here(step.folder) for step in planner.draws.values()]
         return write_cards(out, inputs, mixes, **settings)
     return write_paper(form, out, inputs, **settings)

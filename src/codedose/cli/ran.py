@@ -11,9 +11,8 @@ from codedose.cli.show import as_json as print_json
 from codedose.cli.show import plain
 from codedose.errors import StudyError
 from codedose.plan import Planner
-from codedose.runner.children import LOGS
 from codedose.runner.schedule import Outcome
-from codedose.runner.store import is_done
+from codedose.runner.store import Store
 from codedose.stages import SPENT, SUMMARY
 
 SOME_FAILED = 3
@@ -33,60 +32,69 @@ def make_ready(planner: Planner, study: Path) -> None:
             resolve(**planner.loadable(backbone))
 
 
-def conclude(planner: Planner, root: Path, outcome: Outcome, *, as_json: bool, written: Sequence[Path] = ()) -> int:
+def conclude(planner: Planner, store: Store, outcome: Outcome, *, as_json: bool, written: Sequence[Path] = ()) -> int:
     """Print the summary and the report's path, what else was `written`, and what failed; returns the exit code."""
-    report = root / planner.steps[-1].folder / "report.html"
-    lines = summary(planner, root)
+    report = report_of(planner, store)
+    lines = summary(planner, store)
     if as_json:
         print_json(
             {
                 "study": planner.study.name,
                 "performed": len(outcome.performed),
-                "failed": [failed(root, failure) for failure in outcome.failed],
+                "failed": [failed(store, failure) for failure in outcome.failed],
                 "blocked": [step.folder for step in outcome.blocked],
                 "missing_cells": sorted(planner.without),
                 "summary": lines,
-                "report": str(report) if report.is_file() else None,
+                "report": str(report) if report else None,
                 "written": list(map(str, written)),
             }
         )
     else:
-        tell_failures(root, outcome)
+        tell_failures(store, outcome)
         tell_summary(planner, lines, report)
-        tell_spent(root / planner.label.folder / SPENT)
+        tell_spent(planner, store)
         tell_written(written)
     return SOME_FAILED if outcome.failed else 0
 
 
-def summary(planner: Planner, root: Path) -> list[str]:
+def report_of(planner: Planner, store: Store) -> Path | None:
+    """The report on this machine, where it is done."""
+    last = planner.steps[-1]
+    return store.here(last.folder) / "report.html" if store.is_done(last) else None
+
+
+def summary(planner: Planner, store: Store) -> list[str]:
     """The five lines of the analysis, where it is done."""
     analyse = next(step for step in planner.steps if step.kind == "analyse")
-    if not is_done(root, analyse):
+    if not store.is_done(analyse):
         return []
-    lines: list[str] = json.loads((root / analyse.folder / SUMMARY).read_text())["lines"]
+    lines: list[str] = json.loads((store.here(analyse.folder) / SUMMARY).read_text())["lines"]
     return lines
 
 
-def failed(root: Path, failure: Any) -> dict[str, object]:
-    log = root / LOGS / f"{failure.step.folder}.log"
-    return {"step": failure.step.folder, "reason": plain(failure.reason), "log": str(log)}
+def failed(store: Store, failure: Any) -> dict[str, object]:
+    log = str(store.log(failure.step.folder))
+    return {"step": failure.step.folder, "reason": plain(failure.reason), "log": log}
 
 
-def tell_failures(root: Path, outcome: Outcome) -> None:
+def tell_failures(store: Store, outcome: Outcome) -> None:
     """Each failed step with its reason, the last lines of its log, and where the log is."""
     for number, failure in enumerate(outcome.failed):
         print(f"\nfailed: {failure.step.kind} {plain(failure.step.label)}: {plain(failure.reason)}", file=sys.stderr)
         for line in failure.log if number < SHOWN else ():
             print(f"    {plain(line)}", file=sys.stderr)
-        print(f"    the whole log: {root / LOGS / failure.step.folder}.log", file=sys.stderr)
+        print(f"    the whole log: {store.log(failure.step.folder)}", file=sys.stderr)
     if outcome.blocked:
         print(
             f"{len(outcome.blocked)} steps that need these never started; the same command tries again", file=sys.stderr
         )
 
 
-def tell_spent(path: Path) -> None:
+def tell_spent(planner: Planner, store: Store) -> None:
     """What labels from an endpoint have cost, in all runs together."""
+    if planner.study.label.llm is None or not store.is_done(planner.label):
+        return
+    path = store.here(planner.label.folder) / SPENT
     if path.is_file():
         spent = json.loads(path.read_text())
         tokens = spent["tokens_in"] + spent["tokens_out"]
@@ -100,7 +108,7 @@ def tell_written(written: Sequence[Path]) -> None:
         print(f"written: {written[0]}{others}")
 
 
-def tell_summary(planner: Planner, lines: list[str], report: Path) -> None:
+def tell_summary(planner: Planner, lines: list[str], report: Path | None) -> None:
     print()
     if planner.without:
         print(
@@ -110,4 +118,4 @@ def tell_summary(planner: Planner, lines: list[str], report: Path) -> None:
         print(plain(line))
     if planner.study.caution:
         print(f"\nCaution: {plain(planner.study.caution)}")
-    print(f"\nreport: {report}" if report.is_file() else "\nno report: too little is done to say anything")
+    print(f"\nreport: {report}" if report else "\nno report: too little is done to say anything")

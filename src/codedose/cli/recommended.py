@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codedose.cli.show import AsJson, Out, say
-from codedose.cli.studies import Cores, Gpus, StorePath, StudyFile, planner_of, root_of
+from codedose.cli.studies import Cores, Gpus, StorePath, StudyFile, planner_of, store_of
 from codedose.errors import StudyError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from codedose.analyse.shortcut import Shortcut
     from codedose.plan import Planner
+    from codedose.runner.store import Store
 
 Share = Annotated[float, typer.Option(min=0, max=1, help="the share of code, from 0 to 1")]
 
@@ -52,13 +53,13 @@ def recommend(
 
     if scores and shortcut:
         raise StudyError("--shortcut asks adapters of the store; leave out --scores")
-    root, loaded = root_of(study, store), load(study)
-    planner = None if scores else planner_of(study, root, cores, gpus)
-    found, notes = scores_of_store(planner, root, study) if planner else (scores_of_files(scores or []), [])
+    opened, loaded = store_of(study, store), load(study)
+    planner = None if scores else planner_of(study, opened, cores, gpus)
+    found, notes = scores_of_store(planner, opened, study) if planner else (scores_of_files(scores or []), [])
     asked: dict[str, Any] = {"reading": loaded.analyse.reading, "confidence": loaded.analyse.confidence}
-    hours = hours_of_store(planner, root) if planner else None
+    hours = hours_of_store(planner, opened) if planner else None
     advice = advise(found, candidates=candidate or CANDIDATES, hours=hours, **asked)
-    between = interpolated(planner, root, study, found, at or [], quiet=json) if planner and shortcut else None
+    between = interpolated(planner, opened, study, found, at or [], quiet=json) if planner and shortcut else None
     if json:
         from codedose.cli.show import as_json
 
@@ -68,7 +69,7 @@ def recommend(
 
 
 def interpolated(
-    planner: "Planner", root: Path, study: Path, trained: "pl.DataFrame", more: list[float], *, quiet: bool
+    planner: "Planner", store: "Store", study: Path, trained: "pl.DataFrame", more: list[float], *, quiet: bool
 ) -> "Shortcut":
     """Ask what is interpolated at the trained shares and at `more`, and judge it by what was trained."""
     from codedose.analyse.shortcut import judge, shares_to_ask
@@ -76,15 +77,15 @@ def interpolated(
     from codedose.cli.advice import refuse_freed
 
     pairs = ends(planner.study)
-    refuse_freed(planner, root, study)
+    refuse_freed(planner, store, study)
     arms = [arm.share for arm in planner.study.mix.arms if not arm.control]
-    between = asked_between(planner, root, shares_to_ask(arms, more), quiet=quiet)
+    between = asked_between(planner, store, shares_to_ask(arms, more), quiet=quiet)
     named = (str(pairs[0][0].columns["arm"]), str(pairs[0][1].columns["arm"]))
     asked = planner.study.analyse
     return judge(trained, between, ends=named, reading=asked.reading, confidence=asked.confidence)
 
 
-def asked_between(planner: "Planner", root: Path, shares: list[float], *, quiet: bool) -> "pl.DataFrame":
+def asked_between(planner: "Planner", store: "Store", shares: list[float], *, quiet: bool) -> "pl.DataFrame":
     """The scores of interpolated adapters; what is done is never done again. Ends the program where a step fails."""
     from functools import partial
 
@@ -95,21 +96,20 @@ def asked_between(planner: "Planner", root: Path, shares: list[float], *, quiet:
     from codedose.runner.children import Children
     from codedose.runner.schedule import Slots
     from codedose.runner.schedule import run as perform
-    from codedose.runner.store import locked, remember
     from codedose.stages import take
 
     steps, teller = shortcut(planner, shares), Lines()
     if quiet:
         teller.say = partial(print, file=sys.stderr, flush=True)  # type: ignore[method-assign]
-    with locked(root):
-        remember(root, f"{planner.study.name}.shortcut", steps)
-        with Children(planner.gpus) as engine:
-            slots = Slots(planner.cores, planner.gpus)
-            outcome = perform(root, steps, slots=slots, submit=engine.submit, tell=teller)
+    store.prepare()
+    store.remember(f"{planner.study.name}.shortcut", steps)
+    with Children(planner.gpus) as engine:
+        slots = Slots(planner.cores, planner.gpus)
+        outcome = perform(store, steps, slots=slots, submit=engine.submit, tell=teller)
     if outcome.failed:
-        tell_failures(root, outcome)
+        tell_failures(store, outcome)
         raise typer.Exit(SOME_FAILED)
-    return take([root / step.folder for step in steps if step.kind == "score"], tables.SCORES)
+    return take([store.here(step.folder) for step in steps if step.kind == "score"], tables.SCORES)
 
 
 def interpolate(

@@ -1,4 +1,4 @@
-"""The commands on a study file: new, plan, run, status, report, gc, and what there is to choose from."""
+"""The commands on a study file: new, plan, run, report, and what there is to choose from."""
 
 import os
 import shutil
@@ -17,9 +17,17 @@ from codedose.errors import CodedoseError, StudyError
 if TYPE_CHECKING:
     from codedose.plan import Planner
     from codedose.runner.schedule import Outcome, Teller
+    from codedose.runner.store import Store
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study file (YAML)")]
-StorePath = Annotated[Path | None, typer.Option("--store", metavar="PATH", help="the store; default: beside the study")]
+StorePath = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="PATH|URL",
+        help="the store: a folder, or s3://bucket/folder and such; default: beside the study",
+    ),
+]
 Cores = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; default: all")]
 Gpus = Annotated[int | None, typer.Option(min=0, help="GPUs to use; default: all")]
 
@@ -63,15 +71,15 @@ def plan(
     """The dry run: cells, steps and why they would run, cost, power, and what is missing here."""
     from codedose.cli.planned import describe, proposals, tell, trainings
 
-    root = root_of(study, store)
-    planner = planner_of(study, root, cores, gpus)
-    means = means_of(checkpointing, states, None, project=planner.study.name, folder=root)
+    opened = store_of(study, store)
+    planner = planner_of(study, opened, cores, gpus)
+    means = means_of(checkpointing, states, None, project=planner.study.name, folder=opened.root)
     tried = {
-        "trainings": trainings(planner, root, means) if calibrate else {},
+        "trainings": trainings(planner, opened, means) if calibrate else {},
         "batches": proposals(planner) if calibrate else {},
     }
     earlier = likeness_of(read(like), planner.study.analyse.reading) if like else None
-    tell({**describe(planner, root, earlier), **tried}, as_json=json)
+    tell({**describe(planner, opened, earlier), **tried}, as_json=json)
 
 
 def run(
@@ -93,14 +101,15 @@ def run(
     from codedose.cli.ran import conclude, make_ready
     from codedose.cli.show import Bars, Lines
 
-    root = root_of(study, store)
-    planner = planner_of(study, root, cores, gpus)
+    opened = store_of(study, store)
+    refuse_memory(opened)
+    planner = planner_of(study, opened, cores, gpus)
     means = means_of(
         checkpointing,
         states,
         report_to,
         project=planner.study.name,
-        folder=root / "trackers",
+        folder=opened.root / "trackers",
         processes=processes,
         sharded=sharded,
         together=together,
@@ -111,14 +120,14 @@ def run(
     if json:
         teller.say = lambda line: print(line, file=sys.stderr, flush=True)  # type: ignore[method-assign]
     try:
-        planner, outcome = performed(planner, root, teller)
+        planner, outcome = performed(planner, opened, teller)
     finally:
         if isinstance(teller, Bars):
             teller.close()
-    raise typer.Exit(conclude(planner, root, outcome, as_json=json))
+    raise typer.Exit(conclude(planner, opened, outcome, as_json=json))
 
 
-def performed(planner: "Planner", root: Path, teller: "Teller") -> tuple["Planner", "Outcome"]:
+def performed(planner: "Planner", store: "Store", teller: "Teller") -> tuple["Planner", "Outcome"]:
     """Run all of a plan that can be run, in child processes: the plan in the end, and what was done of it.
 
     First the leak search, then what rests on it, then a report without what failed.
@@ -129,22 +138,21 @@ def performed(planner: "Planner", root: Path, teller: "Teller") -> tuple["Planne
     from codedose.runner.children import Children
     from codedose.runner.schedule import Outcome, Slots
     from codedose.runner.schedule import run as perform
-    from codedose.runner.store import locked, remember
 
     slots = Slots(planner.cores, planner.gpus)
-    with locked(root):
-        remember(root, planner.study.name, planner.steps)
-        with Children(planner.gpus) as engine:
-            do = partial(perform, root, slots=slots, submit=engine.submit, tell=teller)
-            outcome = do(planner.search) if planner.is_pending else Outcome()
-            planner = settled(planner, root)
-            if not planner.is_pending:
-                remember(root, planner.study.name, planner.steps)
-                outcome.add(do(planner.steps))
-            whole, planner = planner.steps, without_failed(planner, outcome)
-            if (planner.without or planner.unmeasured) and planner.has_cells:
-                remember(root, planner.study.name, [*whole, *planner.steps])
-                outcome.add(do(planner.steps))
+    store.prepare()
+    store.remember(planner.study.name, planner.steps)
+    with Children(planner.gpus) as engine:
+        do = partial(perform, store, slots=slots, submit=engine.submit, tell=teller)
+        outcome = do(planner.search) if planner.is_pending else Outcome()
+        planner = settled(planner, store)
+        if not planner.is_pending:
+            store.remember(planner.study.name, planner.steps)
+            outcome.add(do(planner.steps))
+        whole, planner = planner.steps, without_failed(planner, outcome)
+        if (planner.without or planner.unmeasured) and planner.has_cells:
+            store.remember(planner.study.name, [*whole, *planner.steps])
+            outcome.add(do(planner.steps))
     return planner, outcome
 
 
@@ -158,40 +166,6 @@ def without_failed(planner: "Planner", outcome: "Outcome") -> "Planner":
     return replace(planner, without=failed_cells(failed), unmeasured=failed_cells(failed, ("loss",)))
 
 
-def status(study: StudyFile, store: StorePath = None, json: AsJson = False) -> None:
-    """What is done, what is left, and where the report is."""
-    from codedose.cli.show import as_json, as_table
-    from codedose.runner.schedule import to_run
-    from codedose.runner.store import is_done
-
-    root = root_of(study, store)
-    planner = planner_of(study, root)
-    left = {step.key for step in to_run(root, planner.steps)}
-    kinds = list(dict.fromkeys(step.kind for step in planner.steps))
-    rows = [
-        (
-            kind,
-            sum(s.kind == kind and is_done(root, s) for s in planner.steps),
-            sum(s.kind == kind for s in planner.steps),
-        )
-        for kind in kinds
-    ]
-    report = root / planner.steps[-1].folder / "report.html"
-    found = str(report) if report.is_file() else None
-    if json:
-        as_json(
-            {
-                "store": str(root),
-                "left": len(left),
-                "steps": {k: {"done": d, "of": n} for k, d, n in rows},
-                "report": found,
-            }
-        )
-        return
-    as_table(f"{planner.study.name} in {root}", ("step", "done", "of"), rows)
-    print(f"{len(left)} steps left: codedose run {study}" if left else f"everything is done; the report: {found}")
-
-
 def report(
     study: StudyFile, store: StorePath = None, as_: As = "html", out: PaperOut = None, json: AsJson = False
 ) -> None:
@@ -200,48 +174,21 @@ def report(
     from codedose.cli.ran import conclude
     from codedose.runner.schedule import Slots, Teller, inline, to_run
     from codedose.runner.schedule import run as perform
-    from codedose.runner.store import locked
 
     if out and as_ == "html":
         raise StudyError("--out goes with --as; the HTML file lies in the store, and its path is printed")
-    root = root_of(study, store)
-    planner = planner_of(study, root)
-    left = [step for step in to_run(root, planner.steps) if step.kind not in ("analyse", "report")]
+    opened = store_of(study, store)
+    planner = planner_of(study, opened)
+    left = [step for step in to_run(opened, planner.steps) if step.kind not in ("analyse", "report")]
     if left:
         raise StudyError(
             f"{study}: {len(left)} steps are not done yet (codedose plan {study} lists them): codedose run {study}"
         )
-    with locked(root):
-        outcome = perform(root, planner.steps, slots=Slots(1), submit=inline, tell=Teller())
-        place = out or study.parent / f"{planner.study.name}-{as_}"
-        written = [] if outcome.failed else publish(planner, root, as_, place)
-    raise typer.Exit(conclude(planner, root, outcome, as_json=json, written=written))
-
-
-def gc(
-    study: StudyFile,
-    store: StorePath = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
-    json: AsJson = False,
-) -> None:
-    """Free what no study in the store needs any more. The study file names the store and is kept."""
-    from codedose.cli.show import as_json
-    from codedose.runner.store import forget, locked, remember, unreached
-
-    root = root_of(study, store)
-    planner = planner_of(study, root)
-    if not root.is_dir():
-        raise StudyError(f"{root}: there is no store; nothing has been run yet")
-    with locked(root):
-        remember(root, planner.study.name, planner.steps)
-        folders = unreached(root)
-        freed = 0 if dry_run else forget(folders)
-    if json:
-        as_json({"folders": [str(folder) for folder in folders], "freed_bytes": freed})
-        return
-    for folder in folders:
-        print(folder)
-    print(f"{len(folders)} folders that no study needs" + ("" if dry_run else f", {freed / 1e6:,.1f} MB freed"))
+    opened.prepare()
+    outcome = perform(opened, planner.steps, slots=Slots(1), submit=inline, tell=Teller())
+    place = out or study.parent / f"{planner.study.name}-{as_}"
+    written = [] if outcome.failed else publish(planner, opened, as_, place)
+    raise typer.Exit(conclude(planner, opened, outcome, as_json=json, written=written))
 
 
 def tasks(
@@ -282,8 +229,8 @@ def doctor(json: AsJson = False) -> None:
     raise typer.Exit(examine(as_json_=json))
 
 
-def planner_of(study: Path, root: Path, cores: int | None = None, gpus: int | None = None) -> "Planner":
-    """The plan of a study file for this machine, as far as the store `root` lets it be known."""
+def planner_of(study: Path, store: "Store", cores: int | None = None, gpus: int | None = None) -> "Planner":
+    """The plan of a study file for this machine, as far as the store lets it be known."""
     from codedose.plan import Planner, settled
     from codedose.study import load
 
@@ -293,11 +240,19 @@ def planner_of(study: Path, root: Path, cores: int | None = None, gpus: int | No
         planner.steps  # noqa: B018 - a task or backbone that cannot be is told before a store is touched
     except CodedoseError as problem:
         raise type(problem)(f"{study}: {problem}") from None
-    return settled(planner, root)
+    return settled(planner, store)
 
 
-def root_of(study: Path, store: Path | None) -> Path:
-    return store if store is not None else study.parent / "store"
+def store_of(study: Path, store: str | None) -> "Store":
+    from codedose.runner.place import open_store
+
+    return open_store(store if store is not None else study.parent / "store")
+
+
+def refuse_memory(store: "Store") -> None:
+    """StudyError for a store that ends with this process, while steps run in others."""
+    if store.url.startswith("memory://"):
+        raise StudyError(f"{store}: lives in one process only; name a folder, or a URL such as s3://bucket/folder")
 
 
 def available_cores() -> int:
@@ -318,4 +273,4 @@ def count_gpus() -> int:
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
 
 
-COMMANDS: tuple[Any, ...] = (new, plan, run, status, report, gc, tasks, backbones, schema, doctor)
+COMMANDS: tuple[Any, ...] = (new, plan, run, report, tasks, backbones, schema, doctor)

@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from codedose.errors import CodedoseError
+from codedose.runner.lease import NotNow
+from codedose.runner.perform import perform
 from codedose.runner.schedule import StepFailed
 from codedose.runner.step import Progress, Step, Where
-from codedose.runner.store import perform
+from codedose.runner.store import Store
 
-LOGS = "logs"
 TAIL = 12  # lines of a log that a failure repeats
 DIE_WITH_PARENT = 1  # Linux: prctl(PR_SET_PDEATHSIG)
 
@@ -37,18 +38,20 @@ class Worker:
             self.process.start()
         theirs.close()
 
-    def do(self, root: Path, step: Step, progress: Progress, future: "Future[None]") -> None:
+    def do(self, store: Store, step: Step, progress: Progress, future: "Future[None]") -> None:
         """Send a step and wait for its end; runs in a thread of the parent."""
         problem: Exception | None = None
         try:
-            self.pipe.send((root, step))
+            self.pipe.send((store, step))
             while (message := self.pipe.recv())[0] == "progress":
                 progress(*message[1:])
-            if message[0] != "done":
-                problem = StepFailed(message[1], tail(root, step) if message[0] == "failed" else ())
+            if message[0] == "not now":
+                problem = message[1]
+            elif message[0] != "done":
+                problem = StepFailed(message[1], tail(store, step) if message[0] == "failed" else ())
         except (EOFError, OSError):
             self.process.join(5)
-            problem = StepFailed(death(self.process.exitcode), tail(root, step))
+            problem = StepFailed(death(self.process.exitcode), tail(store, step))
         except Exception as trouble:  # a step that cannot be sent, news that cannot be told: nobody waits for ever
             self.process.kill()
             self.process.join(5)
@@ -109,12 +112,12 @@ class Children:
         for worker in self.workers:
             worker.stop()
 
-    def submit(self, root: Path, step: Step, progress: Progress) -> "Future[None]":
+    def submit(self, store: Store, step: Step, progress: Progress) -> "Future[None]":
         """Perform `step` in a child process; the future ends with it, or with StepFailed."""
         future: Future[None] = Future()
         worker = self.worker_for(step.where)
         worker.busy = True
-        threading.Thread(target=worker.do, args=(root, step, progress, future), daemon=True).start()
+        threading.Thread(target=worker.do, args=(store, step, progress, future), daemon=True).start()
         return future
 
     def worker_for(self, where: Where) -> Worker:
@@ -150,30 +153,35 @@ def serve(pipe: Connection, cores: int, gpus: tuple[str, ...], parent: int) -> N
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     while True:
         try:
-            root, step = pipe.recv()
+            store, step = pipe.recv()
         except EOFError:
             return
-        pipe.send(attempt(root, step, lambda *news: pipe.send(("progress", *news))))
+        pipe.send(attempt(store, step, lambda *news: pipe.send(("progress", *news))))
 
 
-def attempt(root: Path, step: Step, progress: Progress) -> tuple[str, ...]:
+def attempt(store: Store, step: Step, progress: Progress) -> tuple[Any, ...]:
     """Perform a step with its output in a log of its own; what to tell the parent.
 
-    "refused" is an end that its reason explains; "failed" is a surprise, explained by the log.
+    "refused" is an end that its reason explains; "failed" is a surprise, explained by the log; "not now" none at all.
     """
-    log = log_of(root, step)
+    log = store.log(step.folder)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as file:
             os.dup2(file.fileno(), sys.stdout.fileno())
             os.dup2(file.fileno(), sys.stderr.fileno())
-        perform(root, step, progress)
+        perform(store, step, progress)
         return ("done",)
+    except NotNow as problem:
+        return ("not now", problem)
     except Exception as problem:
         mendable = isinstance(problem, CodedoseError) or is_full(problem)
         with suppress(OSError):  # a full disk has no room for the log either
             print(problem if mendable else traceback.format_exc().rstrip(), file=sys.stderr, flush=True)
         return ("refused" if mendable else "failed", reason(problem))
+    finally:
+        with suppress(Exception):  # what the step came to is told in any case
+            store.keep_log(step.folder)
 
 
 def is_full(problem: Exception) -> bool:
@@ -186,20 +194,16 @@ def is_full(problem: Exception) -> bool:
 def reason(problem: Exception) -> str:
     """An exception as one sentence with its mend where the runner knows one."""
     if is_full(problem):
-        return f"the disk is full ({problem}): free some space ('codedose gc' helps), then run the same again"
+        return f"the disk is full ({problem}): free some space ('codedose gc --now' helps), then run the same again"
     if isinstance(problem, MemoryError):
         return "out of memory: close other programs or choose a smaller backbone, then run the same again"
     return str(problem) or type(problem).__name__
 
 
-def log_of(root: Path, step: Step) -> Path:
-    return root / LOGS / f"{step.folder}.log"
-
-
-def tail(root: Path, step: Step) -> list[str]:
+def tail(store: Store, step: Step) -> list[str]:
     """The last lines of a step's log, without terminal control characters."""
     try:
-        lines = log_of(root, step).read_text(errors="replace").splitlines()
+        lines = store.log(step.folder).read_text(errors="replace").splitlines()
     except OSError:
         return []
     return ["".join(c for c in line if c.isprintable())[:500] for line in lines[-TAIL:]]

@@ -1,14 +1,18 @@
 """What must run, in which order, within the slots of this machine; what fails is told, never hidden."""
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from codedose.runner.lease import Lacking, NotNow
+from codedose.runner.perform import perform
 from codedose.runner.step import Progress, Step
-from codedose.runner.store import is_done, is_whole, perform, release
+from codedose.runner.store import Store
 
-Submit = Callable[[Path, Step, Progress], "Future[None]"]  # the whole interface of an engine
+Submit = Callable[[Store, Step, Progress], "Future[None]"]  # the whole interface of an engine
+AGAIN = 2.0  # seconds until a step that another worker held is tried again
+TOO_OFTEN = 5  # times that what a step needs was gone when it began
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,13 @@ class StepFailed(Exception):
         self.log = tuple(log)
 
 
-def to_run(root: Path, steps: Sequence[Step]) -> list[Step]:
+def to_run(store: Store, steps: Sequence[Step]) -> list[Step]:
     """The steps that must run so that every last step is done, in an order that respects needs.
 
     A step runs when it is not done and something that runs needs it, or when something that runs
     consumes a part of it that was freed. `steps` hold each step after those it waits for.
     """
+    done = store.finished()
     users: dict[str, list[Step]] = {step.key: [] for step in steps}
     for step in steps:
         for need in step.waits_for:
@@ -81,33 +86,51 @@ def to_run(root: Path, steps: Sequence[Step]) -> list[Step]:
     running: set[str] = set()
     for step in reversed(steps):
         waiting = [user for user in users[step.key] if user.key in running]
-        consumed = any(step in user.consumes for user in waiting)
         wanted = bool(waiting) or not users[step.key]
-        if wanted and not (is_whole(root, step) if consumed else is_done(root, step)):
+        there = step.folder in done
+        if there and step.perishable and any(step in user.consumes for user in waiting):
+            there = store.is_whole(step)
+        if wanted and not there:
             running.add(step.key)
     return [step for step in steps if step.key in running]
 
 
-def run(root: Path, steps: Sequence[Step], *, slots: Slots, submit: Submit, tell: Teller) -> Outcome:
-    """Perform what must run. A failed step blocks only what waits for it; the rest goes on."""
+def run(store: Store, steps: Sequence[Step], *, slots: Slots, submit: Submit, tell: Teller) -> Outcome:
+    """Perform what must run. A failed step blocks only what waits for it; the rest goes on.
+
+    Several runs may work in one store: what another holds is put off, and found done or tried again later.
+    """
     outcome = Outcome()
-    left = {step.key: step for step in to_run(root, steps)}
+    left = {step.key: step for step in to_run(store, steps)}
+    named = {step.folder: step for step in steps}
     for step in steps:  # freed now where a run was killed before it could
-        free(root, step, list(left.values()))
+        free(store, step, list(left.values()))
     tell.planned(list(left.values()))
     running: dict[Future[None], Step] = {}
     broken: set[str] = set()
+    put_off: dict[str, float] = {}  # by key, until when
+    gone: dict[str, int] = {}  # by key, how often what it needs was gone
     while left or running:
-        for step in ready(left, running.values(), broken, slots):
+        for step in ready(left, running.values(), broken, slots, set(put_off)):
             del left[step.key]
             tell.started(step)
-            running[submit(root, step, telling(tell, step))] = step
+            running[submit(store, step, telling(tell, step))] = step
         outcome.blocked += take_blocked(left, broken)
-        if not running:
-            continue
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        if not left and not running:
+            break
+        for future in ended(running, put_off):
             step = running.pop(future)
-            failure = failure_of(step, future)
+            problem = future.exception()
+            if isinstance(problem, NotNow) and gone.get(step.key, 0) < TOO_OFTEN:
+                left[step.key] = step
+                put_off[step.key] = time.monotonic() + AGAIN
+                if isinstance(problem, Lacking) and problem.folder in named:
+                    gone[step.key] = gone.get(step.key, 0) + 1
+                    need = named[problem.folder]
+                    if need not in running.values():
+                        left = {need.key: need, **left}
+                continue
+            failure = failure_of(step, problem)
             tell.ended(step, failure)
             if failure:
                 outcome.failed.append(failure)
@@ -115,15 +138,30 @@ def run(root: Path, steps: Sequence[Step], *, slots: Slots, submit: Submit, tell
             else:
                 outcome.performed.append(step)
                 failed = [failure.step for failure in outcome.failed]  # they will want it when they are tried again
-                free(root, step, [*left.values(), *running.values(), *failed, *outcome.blocked])
+                free(store, step, [*left.values(), *running.values(), *failed, *outcome.blocked])
     return outcome
+
+
+def ended(running: Collection["Future[None]"], put_off: dict[str, float]) -> Iterable["Future[None]"]:
+    """Wait until a step has ended, or one that was put off may be tried again; those that have ended."""
+    pause = max(0.0, min(put_off.values()) - time.monotonic()) if put_off else None
+    if running:
+        over = wait(running, timeout=pause, return_when=FIRST_COMPLETED).done
+    else:
+        time.sleep(pause or 0.0)
+        over = set()
+    for key in [key for key, until in put_off.items() if until <= time.monotonic()]:
+        del put_off[key]
+    return over
 
 
 def telling(tell: Teller, step: Step) -> Progress:
     return lambda done, of, note: tell.moved(step, done, of, note)
 
 
-def ready(left: dict[str, Step], running: Iterable[Step], broken: set[str], slots: Slots) -> list[Step]:
+def ready(
+    left: dict[str, Step], running: Iterable[Step], broken: set[str], slots: Slots, put_off: Collection[str] = ()
+) -> list[Step]:
     """Steps whose needs are met and which fit into the free slots, in the plan's order."""
     busy = list(running)
     cores = slots.cores - sum(min(step.where.cores, slots.cores) for step in busy)
@@ -131,7 +169,7 @@ def ready(left: dict[str, Step], running: Iterable[Step], broken: set[str], slot
     waiting = set(left) | broken | {step.key for step in busy}
     chosen = []
     for step in left.values():
-        if any(need.key in waiting for need in step.waits_for):
+        if step.key in put_off or any(need.key in waiting for need in step.waits_for):
             continue
         wants_cores, wants_gpus = min(step.where.cores, slots.cores), min(step.where.gpus, slots.gpus)
         if wants_cores <= cores and wants_gpus <= gpus:
@@ -150,8 +188,7 @@ def take_blocked(left: dict[str, Step], broken: set[str]) -> list[Step]:
     return blocked
 
 
-def failure_of(step: Step, future: "Future[None]") -> Failure | None:
-    problem = future.exception()
+def failure_of(step: Step, problem: BaseException | None) -> Failure | None:
     if problem is None:
         return None
     if not isinstance(problem, Exception):
@@ -159,18 +196,18 @@ def failure_of(step: Step, future: "Future[None]") -> Failure | None:
     return Failure(step, str(problem) or type(problem).__name__, getattr(problem, "log", ()))
 
 
-def free(root: Path, step: Step, left: Sequence[Step]) -> None:
+def free(store: Store, step: Step, left: Sequence[Step]) -> None:
     """Free the perishable parts that `step` was the last to consume."""
     for need in step.consumes:
         if need.perishable and not any(need in other.consumes for other in left):
-            release(root, need)
+            store.release(need)
 
 
-def inline(root: Path, step: Step, progress: Progress) -> "Future[None]":
+def inline(store: Store, step: Step, progress: Progress) -> "Future[None]":
     """The engine that performs steps here and now, one after another."""
     future: Future[None] = Future()
     try:
-        perform(root, step, progress)
+        perform(store, step, progress)
         future.set_result(None)
     except Exception as problem:
         future.set_exception(problem)

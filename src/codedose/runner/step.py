@@ -27,7 +27,8 @@ class Step:
     after: tuple["Step", ...] = ()  # those that must have gone well before, though nothing of theirs is read
     identity: Mapping[str, object] = field(default_factory=dict)
     given: Mapping[str, object] = field(default_factory=dict)
-    perishable: str | None = None  # a subfolder that may be freed once nothing waits for it
+    perishable: str | None = None  # a subfolder that only `consumes` reads, freed once nothing waits for it
+    kept: bool = False  # that subfolder is never freed
     consumes: tuple["Step", ...] = ()  # those of `needs` whose perishable part is read
     where: "Where" = field(default_factory=lambda: Where())
     weight: float = 0.1  # expected seconds, for the time left
@@ -43,10 +44,15 @@ class Step:
         """The steps without which this one does not start."""
         return (*self.needs, *self.after)
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """Where a store keeps it: readable, safe as a path, and unique through its key."""
-        return f"{self.kind}/{slug(self.label)}-{self.key}"
+        return f"{self.name}-{self.key}"
+
+    @property
+    def name(self) -> str:
+        """Its folder without its key: what versions of one step have in common."""
+        return f"{self.kind}/{slug(self.label)}"
 
 
 @dataclass(frozen=True)

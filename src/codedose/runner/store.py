@@ -1,216 +1,232 @@
-"""The store: one folder per finished step. A folder with its record is the only truth of done."""
+"""The store: one folder per finished step. Its record, created exclusively and last, is the only truth of done."""
 
-import fcntl
 import json
-import os
-import platform
-import shutil
-import subprocess
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from codedose.errors import StudyError
-from codedose.runner.step import Progress, Step
+from codedose.errors import DataError
+from codedose.runner import lease
+from codedose.runner.lease import Lease
+from codedose.runner.record import Record, parsed, split
+from codedose.runner.step import Step
 
-RECORD = "record.json"
-DRAFT = ".draft-"
-TRASH = ".trash-"
 SCRATCH = "scratch"  # what unfinished steps keep for their next try
-PACKAGES = ("codedose", "polars", "torch", "transformers", "tokenizers", "numpy", "scipy", "peft", "google-re2")
+LOGS = "logs"
+NOTES = ("leases", "studies", SCRATCH, LOGS)  # beside the folders of steps
+KEPT = timedelta(days=7)  # what no study needs waits this long in the trash
 
 
-def is_done(root: Path, step: Step) -> bool:
-    """Whether the step's folder and record are there."""
-    return (root / step.folder / RECORD).is_file()
+@dataclass(frozen=True)
+class Trouble:
+    """What `verify` found wrong with a finished step: which file, and how."""
+
+    folder: str
+    file: str
+    what: str
 
 
-def is_whole(root: Path, step: Step) -> bool:
-    """Whether the step is done and its perishable part has not been freed."""
-    return is_done(root, step) and (step.perishable is None or (root / step.folder / step.perishable).is_dir())
+class Store(ABC):
+    """Finished steps, on a disk or behind a URL; a backend says how files and small notes are kept there.
+
+    `url` names it on every machine; `root` is the folder of this machine in which its steps lie: the store itself on
+    a disk, else copies of what was fetched. Names of notes and folders are relative and use /.
+    """
+
+    url: str
+    root: Path
+
+    def __str__(self) -> str:
+        return self.url
+
+    def is_done(self, step: Step) -> bool:
+        """Whether the step's record is there."""
+        return self.record_bytes(step.folder) is not None
+
+    def is_whole(self, step: Step) -> bool:
+        """Whether the step is done and its perishable part has not been freed."""
+        return self.is_done(step) and (step.perishable is None or self.has_part(step.folder))
+
+    def record(self, folder: str) -> Record:
+        """What was recorded when the step was done; DataError where it was not, or the record cannot be read."""
+        data = self.record_bytes(folder)
+        if data is None:
+            raise DataError(f"{self}/{folder}: is not done")
+        return parsed(data, f"{self}/{folder}")
+
+    # Small notes: leases, studies
+
+    @abstractmethod
+    def read(self, name: str) -> bytes | None:
+        """The bytes of a note; None where there is none."""
+
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Write a note, whole or not at all, in the place of an older one."""
+
+    @abstractmethod
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a note that nobody has written yet; False where somebody has. Of many at once exactly one wins."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a note, if it is there."""
+
+    @abstractmethod
+    def names(self, under: str) -> list[str]:
+        """The notes below a folder, sorted."""
+
+    # Steps
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the store ready to be written, or raise StudyError; sweep away what killed attempts left."""
+
+    @abstractmethod
+    def finished(self) -> frozenset[str]:
+        """The folders of all finished steps."""
+
+    @abstractmethod
+    def record_bytes(self, folder: str) -> bytes | None:
+        """The record of a step as it was written; None where the step is not done."""
+
+    @abstractmethod
+    def has_part(self, folder: str) -> bool:
+        """Whether the perishable part of a finished step is there."""
+
+    @abstractmethod
+    def here(self, folder: str, *, part: bool = False) -> Path:
+        """A folder of this machine with a finished step's files, beside the records of all that it rests on.
+
+        With its perishable part where `part` says so. Raises Lacking where the step, or that part, is not there, and
+        DataError for files that are not what the record says.
+        """
+
+    @abstractmethod
+    def draft(self, folder: str, attempt: str) -> AbstractContextManager[Path]:
+        """An empty folder for an attempt to write in; gone afterwards, unless it was committed."""
+
+    @abstractmethod
+    def scratch(self, folder: str) -> AbstractContextManager[Path]:
+        """A folder of this machine with what earlier attempts at a step have kept, and which outlives this one."""
+
+    @abstractmethod
+    def commit(self, folder: str, draft: Path, record: Record) -> bool:
+        """Make a draft the step's result, its record last; False where another attempt came first, which stands.
+
+        A result whose perishable part was freed is replaced.
+        """
+
+    @abstractmethod
+    def release(self, step: Step) -> int:
+        """Free a finished step's perishable part; returns the bytes freed."""
+
+    @abstractmethod
+    def keep_log(self, folder: str) -> None:
+        """Keep what was written to `log(folder)` where the store is."""
+
+    def log(self, folder: str) -> Path:
+        """The file of this machine in which an attempt at a step writes what it says."""
+        return self.root / LOGS / f"{folder}.log"
+
+    # Who is at work, and on what
+
+    def leases(self) -> list[Lease]:
+        """Those who hold a step and have lately given a sign of life."""
+        found = (lease.read(self.read(name)) for name in self.names("leases"))
+        return [each for each in found if each is not None and each.is_alive]
+
+    def remember(self, study: str, steps: Sequence[Step]) -> None:
+        """Note which folders a study reaches, in its order, so that `gc` and `status` know."""
+        self.note_study(study, list(dict.fromkeys(step.folder for step in steps)))
+
+    def note_study(self, study: str, folders: Sequence[str]) -> None:
+        data = (json.dumps(list(folders), indent=1) + "\n").encode()
+        if self.read(f"studies/{study}.json") != data:
+            self.write(f"studies/{study}.json", data)
+
+    def studies(self) -> dict[str, list[str]]:
+        """By study the folders that it reaches, the report last. DataError for a note that cannot be read."""
+        found = {}
+        for name in self.names("studies"):
+            try:
+                found[Path(name).stem] = [str(folder) for folder in json.loads(self.read(name) or b"")]
+            except (ValueError, TypeError):
+                raise DataError(
+                    f"{self}/{name}: cannot be read; run its study again, or remove that file if it is no longer wanted"
+                ) from None
+        return found
+
+    def reached(self) -> set[str]:
+        """The folders that the remembered studies reach."""
+        return {folder for folders in self.studies().values() for folder in folders}
+
+    # What nobody needs
+
+    @abstractmethod
+    def unfinished(self) -> list[str]:
+        """The folders of unfinished steps for which something is kept in scratch."""
+
+    @abstractmethod
+    def delete(self, folder: str) -> int:
+        """Delete a step's files, whatever is there, and what it kept in scratch; returns the bytes freed."""
+
+    @abstractmethod
+    def set_aside(self, folder: str, when: datetime) -> None:
+        """Put a finished step into the trash: it is no longer done, and its files stay."""
+
+    @abstractmethod
+    def bring_back(self, folder: str) -> bool:
+        """Take a step out of the trash; False where it is not in it."""
+
+    @abstractmethod
+    def trash(self) -> dict[str, datetime]:
+        """What is in the trash, since when."""
+
+    def unreached(self) -> list[str]:
+        """Finished steps, and unfinished ones that have kept something, that no remembered study reaches."""
+        return sorted({*self.finished(), *self.unfinished()} - self.reached() - set(self.trash()))
+
+    def discard(self, folders: Iterable[str], now: datetime) -> None:
+        """Put steps that nobody is at into the trash."""
+        busy = {each.folder for each in self.leases()}
+        for folder in folders:
+            if folder not in busy:
+                self.set_aside(folder, now)
+
+    def empty(self, now: datetime, kept: timedelta = KEPT) -> int:
+        """Delete what has been in the trash for as long as `kept`, unless a study reaches it again; the bytes freed."""
+        wanted = self.reached()
+        due = [folder for folder, since in self.trash().items() if now - since >= kept and folder not in wanted]
+        return sum(self.delete(folder) for folder in due)
+
+    # Whether it is sound
+
+    @abstractmethod
+    def troubles(self, folder: str, files: dict[str, dict[str, object]], *, contents: bool) -> list[Trouble]:
+        """What is wrong with these files of a step: missing, of another size, of another SHA-256."""
+
+    def verify(self, folders: Collection[str] | None = None, *, contents: bool = True) -> list[Trouble]:
+        """Check the files of finished steps against their records: sizes, and contents where asked.
+
+        A perishable part may be gone as a whole, since it may have been freed; in part it may not.
+        """
+        found: list[Trouble] = []
+        for folder in sorted(self.finished() if folders is None else folders):
+            try:
+                always, part = split(self.record(folder))
+            except DataError as problem:
+                found.append(Trouble(folder, "", str(problem)))
+                continue
+            there = part if part and self.has_part(folder) else {}
+            found += self.troubles(folder, {**always, **there}, contents=contents)
+        return found
 
 
-def read_record(root: Path, step: Step) -> dict[str, object]:
-    """What was recorded when the step was done."""
-    record: dict[str, object] = json.loads((root / step.folder / RECORD).read_text())
-    return record
-
-
-def perform(root: Path, step: Step, progress: Progress) -> None:
-    """Do one step. Its folder appears whole, with its record, or not at all."""
-    if is_whole(root, step):
-        return
-    folder = root / step.folder
-    draft = folder.parent / f"{DRAFT}{folder.name}-{os.getpid()}"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    scratch = root / SCRATCH / step.folder
-    kept = {"scratch": scratch} if step.has_scratch else {}
-    started, began = datetime.now(UTC), time.monotonic()
-    try:
-        needed = [root / need.folder for need in step.needs]
-        step.do(needed, draft, progress=progress, **step.settings, **step.given, **kept)
-        record = record_of(step, draft, started=started, seconds=time.monotonic() - began)
-        flush(draft)
-        write_durably(draft / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-        if folder.exists():  # its perishable part was freed: the new folder takes its place
-            discard(folder)
-        os.replace(draft, folder)
-        shutil.rmtree(scratch, ignore_errors=True)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def record_of(step: Step, folder: Path, *, started: datetime, seconds: float) -> dict[str, object]:
-    """What a reader of the store must know about a finished step."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        "kind": step.kind,
-        "label": step.label,
-        "key": step.key,
-        "version": step.version,
-        "settings": step.settings,
-        "identity": step.identity,
-        "needs": [need.folder for need in step.needs],
-        "files": {str(path.relative_to(folder)): path.stat().st_size for path in files},
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
-        "versions": versions(),
-        "hardware": {**hardware(), "threads": os.environ.get("OMP_NUM_THREADS", "")},
-        "commit": commit(),
-    }
-
-
-@lru_cache(maxsize=1)
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide results."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-@lru_cache(maxsize=1)
-def hardware() -> dict[str, str]:
-    """The machine in words, without its name."""
-    model = platform.processor() or platform.machine()
-    with suppress(OSError, StopIteration):  # not Linux: the platform's own word stands
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    found = {"system": platform.system(), "processor": model, "cores": str(os.cpu_count())}
-    return {**found, "gpu": gpu} if (gpu := gpu_name()) else found
-
-
-def gpu_name() -> str:
-    """The first GPU and its driver as NVIDIA's tool names them; nothing where this process may see none."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or shutil.which("nvidia-smi") is None:
-        return ""
-    asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        listed = subprocess.run(asked, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return listed.stdout.partition("\n")[0].strip()
-
-
-@lru_cache(maxsize=1)
-def commit() -> str | None:
-    """The git commit of the working folder, with a + when files differ from it; None outside git."""
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True)
-        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
-
-
-def flush(folder: Path) -> None:
-    """Have the disk hold every file of `folder` before a record says so."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write a file so that it survives a power cut once this returns."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def discard(folder: Path) -> int:
-    """Remove a folder, out of sight first so that nobody reads a half; returns the bytes freed."""
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    trash = folder.parent / f"{TRASH}{folder.name}-{os.getpid()}"
-    os.replace(folder, trash)
-    shutil.rmtree(trash)
-    return size
-
-
-def release(root: Path, step: Step) -> int:
-    """Free a finished step's perishable part; returns the bytes freed."""
-    part = root / step.folder / str(step.perishable)
-    return discard(part) if step.perishable and part.is_dir() else 0
-
-
-@contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """The store for one run alone; what a killed run left half-written is swept away first."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = (root / ".lock").open("w")
-    except OSError as problem:
-        raise StudyError(
-            f"the store {root} cannot be written ({problem.strerror}); name another place with --store PATH"
-        ) from problem
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StudyError(f"another run is working in the store {root}; wait for it, or use --store") from None
-        sweep(root)
-        yield
-
-
-def sweep(root: Path) -> None:
-    """Remove drafts and trash of runs that were killed."""
-    for pattern in (f"*/{DRAFT}*", f"*/{TRASH}*", f"*/*/{TRASH}*"):
-        for leftover in root.glob(pattern):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def remember(root: Path, study: str, steps: Sequence[Step]) -> None:
-    """Note which folders a study reaches, so that `gc` knows what is still needed."""
-    notes = root / "studies"
-    notes.mkdir(parents=True, exist_ok=True)
-    draft = notes / f"{DRAFT}{study}"
-    draft.write_text(json.dumps(sorted({step.folder for step in steps}), indent=1) + "\n")
-    os.replace(draft, notes / f"{study}.json")
-
-
-def reached(root: Path) -> set[str]:
-    """The folders that the remembered studies reach."""
-    return {folder for note in (root / "studies").glob("*.json") for folder in json.loads(note.read_text())}
-
-
-def unreached(root: Path) -> list[Path]:
-    """Folders of steps, and what unfinished steps have kept, that no remembered study reaches."""
-    kept = reached(root)
-    done = {record.parent: root for record in root.glob(f"*/*/{RECORD}")}
-    unfinished = dict.fromkeys(root.glob(f"{SCRATCH}/*/*"), root / SCRATCH)
-    folders = {**done, **unfinished}
-    return sorted(folder for folder, start in folders.items() if str(folder.relative_to(start)) not in kept)
-
-
-def forget(folders: Iterable[Path]) -> int:
-    """Remove step folders; returns the bytes freed."""
-    return sum(discard(folder) for folder in folders)
+def new_attempt() -> str:
+    """A name for an attempt that no other has, and that begins with when it was made."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"

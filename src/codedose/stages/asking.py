@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from codedose import tables
+from codedose.runner.record import versions
 from codedose.runner.step import Progress
-from codedose.runner.store import versions
 from codedose.stages.folders import ALONE, kept_for, save, take
 from codedose.stages.models import folders_of, forget_models, loaded
 

@@ -11,7 +11,7 @@ import polars as pl
 from codedose import tables
 from codedose.errors import DataError
 from codedose.keys import slug
-from codedose.runner.store import RECORD
+from codedose.runner.record import RECORD
 from codedose.stages.folders import NOTES, SUMMARY, take
 from codedose.stages.papers import ordered, written
 

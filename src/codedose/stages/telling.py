@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from codedose import tables
+from codedose.runner.record import RECORD
 from codedose.runner.step import Progress
-from codedose.runner.store import RECORD
 from codedose.stages.folders import MEANS, NOTES, SUMMARY, save, take
 
 if TYPE_CHECKING:

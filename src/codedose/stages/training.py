@@ -10,8 +10,9 @@ import polars as pl
 
 from codedose import tables
 from codedose.errors import CodedoseError, MachineError
+from codedose.runner.record import RECORD, versions
 from codedose.runner.step import Progress
-from codedose.runner.store import RECORD, SCRATCH, versions
+from codedose.runner.store import SCRATCH
 from codedose.stages.folders import CHECKPOINT, MEANS, TOGETHER, kept_for, save, take
 from codedose.stages.models import forget_models
 

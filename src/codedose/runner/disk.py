@@ -1,0 +1,324 @@
+"""A store on a disk, local or shared by several machines: a step's folder appears whole, by one rename."""
+
+import errno
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from codedose.errors import StudyError
+from codedose.keys import file_digest
+from codedose.runner.lease import Lacking
+from codedose.runner.record import RECORD, Record, written
+from codedose.runner.step import Step
+from codedose.runner.store import LOGS, NOTES, SCRATCH, Store, Trouble
+
+DRAFT = ".draft-"
+GONE = ".gone-"  # out of sight, about to be deleted
+TRASHED = "trashed.json"  # a record in the trash: its modification time says since when
+OLD = 3600.0  # seconds after which a half-written note is nobody's
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of file systems that know none
+
+
+class Disk(Store):
+    """A folder of this machine, or of a file system that several share."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.url, self.root = str(path), Path(path)
+
+    def __reduce__(self) -> tuple[type["Disk"], tuple[str]]:
+        return Disk, (self.url,)
+
+    # Small notes
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self.root / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write(self, name: str, data: bytes) -> None:
+        draft = self.aside(name, data)
+        try:
+            os.replace(draft, self.root / name)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def create(self, name: str, data: bytes) -> bool:
+        draft = self.aside(name, data)  # whole before it has its name: nobody reads half of it
+        try:
+            os.link(draft, self.root / name)
+        except FileExistsError:
+            return False
+        except OSError as problem:
+            if problem.errno not in NO_LINKS:
+                raise
+            return self.create_in_place(name, data)
+        finally:
+            draft.unlink(missing_ok=True)
+        return True
+
+    def create_in_place(self, name: str, data: bytes) -> bool:
+        """`create` on a file system without links: a reader may see half of it for a moment, but one writer wins."""
+        try:
+            with (self.root / name).open("xb") as file:
+                file.write(data)
+        except FileExistsError:
+            return False
+        return True
+
+    def aside(self, name: str, data: bytes) -> Path:
+        place = self.root / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = place.parent / f"{DRAFT}{place.name[-100:]}-{secrets.token_hex(4)}"
+        try:
+            with draft.open("wb") as file:
+                file.write(data)
+        except OSError:  # a full disk
+            draft.unlink(missing_ok=True)
+            raise
+        return draft
+
+    def remove(self, name: str) -> None:
+        (self.root / name).unlink(missing_ok=True)
+
+    def names(self, under: str) -> list[str]:
+        found = (self.root / under).rglob("*.json")
+        return sorted(path.relative_to(self.root).as_posix() for path in found if not path.name.startswith("."))
+
+    # Steps
+
+    def prepare(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.aside("probe", b"").unlink()
+        except OSError as problem:
+            raise StudyError(
+                f"the store {self} cannot be written ({problem.strerror}); name another place with --store PATH"
+            ) from problem
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove drafts whose attempt holds no lease any more, half-written notes, and what was on its way out."""
+        # before the leases: an attempt has its lease before its draft
+        drafts = [path for kind in self.kinds() for path in (self.root / kind).glob(f"{DRAFT}*")]
+        alive = {each.attempt for each in self.leases()}
+        for draft in drafts:
+            if not any(draft.name.endswith(attempt) for attempt in alive):
+                remove_tree(draft)
+        for gone in (*self.root.glob(f"*/{GONE}*"), *self.root.glob(f"*/*/{GONE}*")):
+            remove_tree(gone)
+        for pattern in (f"{DRAFT}*", f"studies/{DRAFT}*", f"leases/*/{DRAFT}*"):
+            for half in self.root.glob(pattern):
+                with suppress(FileNotFoundError):
+                    if time.time() - half.lstat().st_mtime > OLD:
+                        half.unlink()
+
+    def finished(self) -> frozenset[str]:
+        return frozenset(f"{kind}/{name}" for kind, name in self.folders() if self.has(f"{kind}/{name}/{RECORD}"))
+
+    def folders(self) -> Iterator[tuple[str, str]]:
+        """The kind and the name of each step's folder, finished or in the trash."""
+        for kind in self.kinds():
+            for name in listed(self.root / kind):
+                if not name.startswith("."):
+                    yield kind, name
+
+    def kinds(self) -> list[str]:
+        return [kind for kind in listed(self.root) if kind not in NOTES and not kind.startswith(".")]
+
+    def has(self, name: str) -> bool:
+        return os.path.isfile(f"{self.root}/{name}")  # a Path each would cost more than the question
+
+    def is_done(self, step: Step) -> bool:
+        return self.has(f"{step.folder}/{RECORD}")
+
+    def record_bytes(self, folder: str) -> bytes | None:
+        return self.read(f"{folder}/{RECORD}")
+
+    def has_part(self, folder: str) -> bool:
+        part = self.record(folder).get("perishable")
+        return part is not None and (self.root / folder / part).is_dir()
+
+    def is_whole(self, step: Step) -> bool:
+        whole = step.perishable is None or (self.root / step.folder / step.perishable).is_dir()
+        return whole and self.is_done(step)
+
+    def here(self, folder: str, *, part: bool = False) -> Path:
+        if not self.has(f"{folder}/{RECORD}") or (part and not self.has_part(folder)):
+            raise Lacking(folder)
+        return self.root / folder
+
+    @contextmanager
+    def draft(self, folder: str, attempt: str) -> Iterator[Path]:
+        place = self.root / folder
+        draft = place.parent / f"{DRAFT}{place.name}-{attempt}"
+        draft.mkdir(parents=True)
+        try:
+            yield draft
+        finally:
+            remove_tree(draft)
+
+    @contextmanager
+    def scratch(self, folder: str) -> Iterator[Path]:
+        yield self.root / SCRATCH / folder
+
+    def commit(self, folder: str, draft: Path, record: Record) -> bool:
+        flush(draft)
+        write_durably(draft / RECORD, written(record))
+        place = self.root / folder
+        if place.exists() and not self.make_way(folder):
+            return False
+        try:
+            os.replace(draft, place)
+        except OSError as problem:
+            if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False  # another attempt came first
+        sync(place.parent)
+        remove_tree(self.root / SCRATCH / folder)
+        return True
+
+    def make_way(self, folder: str) -> bool:
+        """Move a folder that is not done, or not whole, out of the way; False where it is both and stays."""
+        place = self.root / folder
+        if self.is_sound(place):
+            return False
+        gone = out_of_sight(place)
+        if gone and self.is_sound(gone):  # it was another attempt's, come between our look and our move
+            with suppress(OSError):
+                os.replace(gone, place)
+            return False
+        remove_tree(gone)
+        return True
+
+    def is_sound(self, place: Path) -> bool:
+        """Whether a folder has a record, and its perishable part if it has one."""
+        try:
+            part = json.loads((place / RECORD).read_bytes()).get("perishable")
+        except (OSError, ValueError, AttributeError):
+            return False
+        return part is None or (place / part).is_dir()
+
+    def release(self, step: Step) -> int:
+        part = self.root / step.folder / str(step.perishable)
+        if not step.perishable or step.kept or not part.is_dir() or part.is_symlink():
+            return 0
+        size = size_of(part)
+        remove_tree(out_of_sight(part))
+        return size
+
+    def keep_log(self, folder: str) -> None:
+        """It is written where it stays."""
+
+    # What nobody needs
+
+    def unfinished(self) -> list[str]:
+        scratch = self.root / SCRATCH
+        return [f"{kind}/{name}" for kind in listed(scratch) for name in listed(scratch / kind)]
+
+    def delete(self, folder: str) -> int:
+        places = (self.root / folder, self.root / SCRATCH / folder)
+        size = sum(size_of(place) for place in places)
+        for place in places:
+            remove_tree(out_of_sight(place))
+        (self.root / LOGS / f"{folder}.log").unlink(missing_ok=True)
+        return size
+
+    def set_aside(self, folder: str, when: datetime) -> None:
+        place = self.root / folder
+        if not self.has(f"{folder}/{RECORD}"):  # only something in scratch: a mark of its own
+            place.mkdir(parents=True, exist_ok=True)
+            (place / TRASHED).touch()
+        else:
+            os.replace(place / RECORD, place / TRASHED)
+        os.utime(place / TRASHED, (when.timestamp(), when.timestamp()))
+
+    def bring_back(self, folder: str) -> bool:
+        trashed = self.root / folder / TRASHED
+        if not trashed.is_file() or trashed.stat().st_size == 0:
+            return False
+        os.replace(trashed, self.root / folder / RECORD)
+        return True
+
+    def trash(self) -> dict[str, datetime]:
+        found = {}
+        for kind, name in self.folders():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                since = os.stat(f"{self.root}/{kind}/{name}/{TRASHED}").st_mtime
+                found[f"{kind}/{name}"] = datetime.fromtimestamp(since, UTC)
+        return found
+
+    def troubles(self, folder: str, files: Mapping[str, Mapping[str, object]], *, contents: bool) -> list[Trouble]:
+        found = []
+        for name, known in files.items():
+            path = self.root / folder / name
+            if not path.is_file():
+                found.append(Trouble(folder, name, "is missing"))
+            elif path.stat().st_size != known["size"]:
+                found.append(Trouble(folder, name, f"has {path.stat().st_size:,} bytes instead of {known['size']:,}"))
+            elif contents and file_digest(path) != known["sha256"]:
+                found.append(Trouble(folder, name, "has other contents than when it was written (SHA-256)"))
+        return found
+
+
+def listed(folder: Path) -> list[str]:
+    """The folders in a folder, without links to others; none where there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def flush(folder: Path) -> None:
+    """Have the disk hold every file of `folder` before a record says so."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def sync(folder: Path) -> None:
+    """Have the disk hold the names in `folder`."""
+    with suppress(OSError):  # a file system that cannot do this for folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file so that it survives a power cut once this returns."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def out_of_sight(place: Path) -> Path | None:
+    """Move a folder out of sight, so that nobody reads a half of it; where it is now, None where there was none."""
+    gone = place.parent / f"{GONE}{place.name}-{secrets.token_hex(4)}"
+    try:
+        os.replace(place, gone)
+    except FileNotFoundError:
+        return None
+    return gone
+
+
+def remove_tree(folder: Path | None) -> None:
+    """Remove a folder, or a link to one; what cannot be removed now is swept away by the next run."""
+    if folder is not None and folder.is_symlink():
+        folder.unlink(missing_ok=True)
+    elif folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)

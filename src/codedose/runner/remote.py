@@ -1,0 +1,301 @@
+"""A store behind an fsspec URL: S3, GCS and others. Attempts write apart; the record, created exclusively, picks one.
+
+tune/llama-code-d1-3f9c0a12b4de.json                        the record, which names the attempt that stands
+tune/llama-code-d1-3f9c0a12b4de/20261125T201500-9f3c1a2b/   that attempt's files, and what lost attempts left
+tune/llama-code-d1-3f9c0a12b4de.trashed                     a record in the trash
+"""
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from codedose.cache import cache_folder
+from codedose.errors import DataError, StudyError
+from codedose.keys import file_digest, fingerprint
+from codedose.runner.lease import Lacking
+from codedose.runner.objects import Objects
+from codedose.runner.record import RECORD, Record, parsed, split, written
+from codedose.runner.scratch import Scratch
+from codedose.runner.step import Step
+from codedose.runner.store import LOGS, NOTES, SCRATCH, Store, Trouble
+
+TRASHED = ".trashed"
+ABANDONED = timedelta(days=1)  # files of an attempt that no record and no lease names are deleted after this
+MISSING = "s3:// needs codedose[s3], gs:// needs codedose[gcs]; others the package that fsspec names"
+
+
+class Remote(Store):
+    """A folder behind a URL. `patience` is how long, in seconds, a request is tried again while the store is away."""
+
+    def __init__(self, url: str, patience: float = 600.0) -> None:
+        self.url, self.patience = url.rstrip("/"), patience
+        self.root = cache_folder() / "stores" / fingerprint(self.url)
+
+    def __reduce__(self) -> tuple[type["Remote"], tuple[str, float]]:
+        return Remote, (self.url, self.patience)
+
+    @cached_property
+    def at(self) -> Objects:
+        return Objects(self.url, self.patience)
+
+    # Small notes
+
+    def read(self, name: str) -> bytes | None:
+        return self.at.read(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        self.at.write(name, data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        return self.at.create(name, data)
+
+    def remove(self, name: str) -> None:
+        self.at.delete([name])
+
+    def names(self, under: str) -> list[str]:
+        return sorted(name for name in self.at.sizes(under) if name.endswith(".json"))
+
+    # Steps
+
+    def prepare(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.at.write("studies/.probe", b"codedose\n")
+        except (OSError, ValueError) as problem:
+            raise StudyError(
+                f"the store {self} cannot be written ({problem}); check its name and your credentials, or name another "
+                "place with --store"
+            ) from problem
+
+    def finished(self) -> frozenset[str]:
+        found = (name for kind in self.kinds() for name in self.at.here(kind))
+        return frozenset(name.removesuffix(".json") for name in found if name.endswith(".json"))
+
+    def kinds(self) -> list[str]:
+        return [kind for kind in self.at.folders("") if kind not in NOTES]
+
+    def record_bytes(self, folder: str) -> bytes | None:
+        return self.at.read(f"{folder}.json")
+
+    def is_done(self, step: Step) -> bool:
+        return self.at.exists(f"{step.folder}.json")
+
+    def has_part(self, folder: str) -> bool:
+        record = self.record(folder)
+        return record["perishable"] is not None and self.holds_part(folder, record)
+
+    def holds_part(self, folder: str, record: Record) -> bool:
+        part = f"{self.attempt_of(folder, record)}/{record['perishable']}"
+        return not split(record)[1] or bool(self.at.sizes(part))
+
+    def attempt_of(self, folder: str, record: Record) -> str:
+        """The place of the attempt that a record names, which a stranger may have written."""
+        attempt = str(record["attempt"])
+        if not attempt.replace("-", "").isalnum():
+            raise DataError(f"{self}/{folder}.json: {attempt[:80]!r} is not the name of an attempt")
+        return f"{folder}/{attempt}"
+
+    def here(self, folder: str, *, part: bool = False) -> Path:
+        data = self.record_bytes(folder)
+        if data is None:
+            raise Lacking(folder)
+        record = parsed(data, f"{self}/{folder}")
+        always, heavy = split(record)
+        if part and heavy and not self.holds_part(folder, record):
+            raise Lacking(folder)
+        self.fetch(folder, record, {**always, **(heavy if part else {})})
+        keep(self.root / folder / RECORD, data)
+        self.fetch_records(record["needs"])
+        return self.root / folder
+
+    def fetch(self, folder: str, record: Record, files: Mapping[str, Mapping[str, Any]]) -> None:
+        """Bring those files here that are not here yet, or belong to another attempt; each appears whole."""
+        place, attempt = self.root / folder, self.attempt_of(folder, record)
+        ours = attempt_in(place) == record["attempt"]
+        for name, known in files.items():
+            path = inside(place, name)
+            if ours and path.is_file() and path.stat().st_size == known["size"]:
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".get-") as draft:
+                got = Path(draft) / "file"
+                self.bring(f"{attempt}/{name}", got, folder, known)
+                os.replace(got, path)
+
+    def bring(self, name: str, got: Path, folder: str, known: Mapping[str, Any]) -> None:
+        """Fetch an object into a file; DataError where it is not what the record says."""
+        if not self.at.get(name, got, known["size"]):
+            if self.record_bytes(folder) is None:
+                raise Lacking(folder)
+            raise DataError(f"{self}/{name}: is missing; 'codedose verify --set-aside' has its step done again")
+        if file_digest(got) != known["sha256"]:
+            raise DataError(
+                f"{self}/{name}: is not what was written (SHA-256); 'codedose verify --set-aside' has its step done "
+                "again"
+            )
+
+    def fetch_records(self, folders: Sequence[str]) -> None:
+        """Bring the records of steps here, and of all that they rest on, generation by generation."""
+        known: set[str] = set()
+        while left := [folder for folder in dict.fromkeys(folders) if folder not in known]:
+            known.update(left)
+            found = self.at.read_many([f"{folder}.json" for folder in left])
+            for name, data in found.items():
+                keep(self.root / name.removesuffix(".json") / RECORD, data)
+            folders = [need for name, data in found.items() for need in parsed(data, f"{self}/{name}")["needs"]]
+
+    @contextmanager
+    def draft(self, folder: str, attempt: str) -> Iterator[Path]:
+        place = self.root / folder
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".draft-", ignore_cleanup_errors=True) as draft:
+            yield Path(draft)
+
+    @contextmanager
+    def scratch(self, folder: str) -> Iterator[Path]:
+        kept = Scratch(self.at, f"{SCRATCH}/{folder}", self.root / SCRATCH / folder)
+        kept.bring()
+        with kept.sending():
+            yield kept.folder
+
+    def commit(self, folder: str, draft: Path, record: Record) -> bool:
+        place = self.attempt_of(folder, record)
+        self.at.put(draft, place)
+        data = written(record)
+        if not self.at.create(f"{folder}.json", data):
+            standing = self.record(folder)
+            if standing["perishable"] is None or self.holds_part(folder, standing):
+                self.at.delete(list(self.at.sizes(place)))
+                return False
+            self.at.write(f"{folder}.json", data)  # its part was freed: this attempt takes its place
+            self.at.delete(list(self.at.sizes(self.attempt_of(folder, standing))))
+        self.at.delete(list(self.at.sizes(f"{SCRATCH}/{folder}")))
+        shutil.rmtree(self.root / SCRATCH / folder, ignore_errors=True)
+        self.adopt(folder, draft, data)
+        return True
+
+    def adopt(self, folder: str, draft: Path, data: bytes) -> None:
+        """Keep what was made here as the copy of this machine."""
+        (draft / RECORD).write_bytes(data)
+        with suppress(OSError):  # another process fetches it just now: then its copy stands
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+            os.replace(draft, self.root / folder)
+
+    def release(self, step: Step) -> int:
+        if not step.perishable or step.kept:
+            return 0
+        shutil.rmtree(self.root / step.folder / step.perishable, ignore_errors=True)
+        data = self.record_bytes(step.folder)
+        if data is None:
+            return 0
+        place = self.attempt_of(step.folder, parsed(data, f"{self}/{step.folder}"))
+        sizes = self.at.sizes(f"{place}/{step.perishable}")
+        self.at.delete(list(sizes))
+        return sum(sizes.values())
+
+    def keep_log(self, folder: str) -> None:
+        with suppress(FileNotFoundError):
+            self.at.write(f"{LOGS}/{folder}.log", self.log(folder).read_bytes())
+
+    # What nobody needs
+
+    def unfinished(self) -> list[str]:
+        return sorted({"/".join(name.split("/")[1:3]) for name in self.at.sizes(SCRATCH)})
+
+    def delete(self, folder: str) -> int:
+        self.at.delete([f"{folder}.json", f"{folder}{TRASHED}"])  # first, so that nobody takes the rest for whole
+        sizes = {**self.at.sizes(folder), **self.at.sizes(f"{SCRATCH}/{folder}")}
+        self.at.delete([*sizes, f"{LOGS}/{folder}.log"])
+        shutil.rmtree(self.root / folder, ignore_errors=True)
+        return sum(sizes.values())
+
+    def set_aside(self, folder: str, when: datetime) -> None:
+        stamp = when.astimezone(UTC).isoformat(timespec="seconds").encode()
+        self.at.write(f"{folder}{TRASHED}", stamp + b"\n" + (self.record_bytes(folder) or b""))
+        self.at.delete([f"{folder}.json"])
+
+    def bring_back(self, folder: str) -> bool:
+        record = (self.at.read(f"{folder}{TRASHED}") or b"").partition(b"\n")[2]
+        if record:
+            self.at.create(f"{folder}.json", record)
+            self.at.delete([f"{folder}{TRASHED}"])
+        return bool(record)
+
+    def trash(self) -> dict[str, datetime]:
+        names = [name for kind in self.kinds() for name in self.at.here(kind) if name.endswith(TRASHED)]
+        found = {}
+        for name, data in self.at.read_many(names).items():
+            with suppress(ValueError):
+                found[name.removesuffix(TRASHED)] = datetime.fromisoformat(data.partition(b"\n")[0].decode())
+        return found
+
+    def empty(self, now: datetime, kept: timedelta | None = None) -> int:
+        freed = super().empty(now) if kept is None else super().empty(now, kept)
+        return freed + sum(self.lost_attempts(now))
+
+    def lost_attempts(self, now: datetime) -> Iterator[int]:
+        """Delete the files of attempts that no record names, begun a day ago or more; the bytes of each."""
+        alive = {each.attempt for each in self.leases()}
+        for kind in self.kinds():
+            for folder in self.at.folders(kind):
+                attempts = {place.rpartition("/")[2]: place for place in self.at.folders(folder)}
+                if len(attempts) > 1 or not self.at.exists(f"{folder}.json"):
+                    data = self.record_bytes(folder)
+                    named = {parsed(data, f"{self}/{folder}")["attempt"]} if data else set()
+                    trashed = self.at.exists(f"{folder}{TRASHED}")
+                    for attempt, place in attempts.items():
+                        if attempt not in named | alive and not trashed and is_old(attempt, now):
+                            sizes = self.at.sizes(place)
+                            self.at.delete(list(sizes))
+                            yield sum(sizes.values())
+
+    def troubles(self, folder: str, files: Mapping[str, Mapping[str, Any]], *, contents: bool) -> list[Trouble]:
+        place = self.attempt_of(folder, self.record(folder))
+        sizes, found = self.at.sizes(place), []
+        for name, known in files.items():
+            size = sizes.get(f"{place}/{name}")
+            if size is None:
+                found.append(Trouble(folder, name, "is missing"))
+            elif size != known["size"]:
+                found.append(Trouble(folder, name, f"has {size:,} bytes instead of {known['size']:,}"))
+            elif contents and self.at.digest(f"{place}/{name}") != known["sha256"]:
+                found.append(Trouble(folder, name, "has other contents than when it was written (SHA-256)"))
+        return found
+
+
+def is_old(attempt: str, now: datetime) -> bool:
+    """Whether an attempt began longer ago than any that is still at work without a lease; its name says when."""
+    with suppress(ValueError):
+        return now - datetime.strptime(attempt.partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) > ABANDONED
+    return False
+
+
+def attempt_in(place: Path) -> str | None:
+    """The attempt whose files this machine holds of a step."""
+    try:
+        return str(parsed((place / RECORD).read_bytes(), str(place))["attempt"])
+    except (OSError, DataError):
+        return None
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Write a small file whole, beside its place first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
+    draft.write_bytes(data)
+    os.replace(draft, path)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file of a record in its folder; DataError for a name that leads out of it."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{folder.name}: its record names {name[:80]!r}, which lies outside the step")
+    return path
