@@ -392,9 +392,8 @@ def test_a_study_and_the_command_line_pay_for_a_label_once_and_say_what_it_cost(
     with Server(obedient) as server:
         there = {"url": server.url, "model": "a-model"}
         for name in ("first", "again"):
-            stages.label_step(
-                [examples.parent], store / "label" / name, progress=silent, by="llm", llm=there, prices=prices
-            )
+            how = {"by": "llm", "llm": there, "prices": prices, "shared": store / stages.REPLIES}
+            stages.label_step([examples.parent], store / "label" / name, progress=silent, **how)
         words = ["label", examples, "--by", "llm", "--url", server.url, "--model", "a-model", "--dollars-in", 10]
         words += ["--dollars-out", 10, "--cache", store / stages.REPLIES, "--out", tmp_path / "labels.parquet"]
         told = CliRunner().invoke(app, [*map(str, words), "--json"], catch_exceptions=False)

@@ -172,6 +172,7 @@ class Planner:
             (self.pool,),
             identity={"labeller": labeller(label.by)},
             given={"prices": prices},
+            shares=stages.REPLIES if label.llm else None,
         )
 
     @cached_property

@@ -168,6 +168,10 @@ class Disk(Store):
     def scratch(self, folder: str) -> Iterator[Path]:
         yield self.root / SCRATCH / folder
 
+    @contextmanager
+    def shared(self, name: str) -> Iterator[Path]:
+        yield self.root / name
+
     def commit(self, folder: str, draft: Path, record: Record) -> bool:
         flush(draft)
         write_durably(draft / RECORD, written(record))

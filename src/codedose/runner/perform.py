@@ -28,6 +28,8 @@ def perform(store: Store, step: Step, progress: Progress) -> None:
         with ExitStack() as stack:
             draft = stack.enter_context(store.draft(step.folder, attempt))
             kept = {"scratch": stack.enter_context(store.scratch(step.folder))} if step.has_scratch else {}
+            if step.shares:
+                kept["shared"] = stack.enter_context(store.shared(step.shares))
             started, began = datetime.now(UTC), time.monotonic()
             step.do(needed, draft, progress=lease.telling(progress), **step.settings, **step.given, **kept)
             seconds = time.monotonic() - began

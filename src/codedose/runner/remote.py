@@ -6,6 +6,7 @@ tune/llama-code-d1-3f9c0a12b4de.trashed                     a record in the tras
 """
 
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -27,6 +28,7 @@ from codedose.runner.step import Step
 from codedose.runner.store import LOGS, NOTES, SCRATCH, Store, Trouble
 
 TRASHED = ".trashed"
+STEP = re.compile(r"[^/]+/[^/]+-[0-9a-f]{12}\.json")  # the name of a record, and of no other note
 ABANDONED = timedelta(days=1)  # files of an attempt that no record and no lease names are deleted after this
 MISSING = "s3:// needs codedose[s3], gs:// needs codedose[gcs]; others the package that fsspec names"
 
@@ -76,7 +78,7 @@ class Remote(Store):
 
     def finished(self) -> frozenset[str]:
         found = (name for kind in self.kinds() for name in self.at.here(kind))
-        return frozenset(name.removesuffix(".json") for name in found if name.endswith(".json"))
+        return frozenset(name.removesuffix(".json") for name in found if STEP.fullmatch(name))
 
     def kinds(self) -> list[str]:
         return [kind for kind in self.at.folders("") if kind not in NOTES]
@@ -163,6 +165,13 @@ class Remote(Store):
         kept = Scratch(self.at, f"{SCRATCH}/{folder}", self.root / SCRATCH / folder)
         kept.bring()
         with kept.sending():
+            yield kept.folder
+
+    @contextmanager
+    def shared(self, name: str) -> Iterator[Path]:
+        kept = Scratch(self.at, name, self.root / name)
+        kept.bring()
+        with kept.sending(in_the_end=True):
             yield kept.folder
 
     def commit(self, folder: str, draft: Path, record: Record) -> bool:

@@ -40,8 +40,11 @@ class Scratch:
             self.at.get(f"{self.place}/{kept['object']}", path)
 
     @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Send what has changed every minute, and at the end, for as long as the context lasts."""
+    def sending(self, *, in_the_end: bool = False) -> Iterator[None]:
+        """Send what has changed every minute for as long as the context lasts, and after it.
+
+        After one that went well only where `in_the_end` says so: what a step kept is of no use once it is done.
+        """
         over = threading.Event()
 
         def send() -> None:
@@ -51,14 +54,14 @@ class Scratch:
 
         thread = threading.Thread(target=send, daemon=True)
         thread.start()
-        failed = True
+        wanted = True
         try:
             yield
-            failed = False
+            wanted = in_the_end
         finally:
             over.set()
             thread.join()
-            if failed:
+            if wanted:
                 with suppress(Exception):  # the step's own error is what is to be told
                     self.send()
 

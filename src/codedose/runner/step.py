@@ -33,6 +33,7 @@ class Step:
     where: "Where" = field(default_factory=lambda: Where())
     weight: float = 0.1  # expected seconds, for the time left
     has_scratch: bool = False  # `do` is also given a folder `scratch` that outlives it until the step is done
+    shares: str | None = None  # `do` is also given a folder `shared` of this name, to which many steps add
 
     @cached_property
     def key(self) -> str:

@@ -115,6 +115,10 @@ class Store(ABC):
         """A folder of this machine with what earlier attempts at a step have kept, and which outlives this one."""
 
     @abstractmethod
+    def shared(self, name: str) -> AbstractContextManager[Path]:
+        """A folder of this machine to which many steps add, and which outlives them all."""
+
+    @abstractmethod
     def commit(self, folder: str, draft: Path, record: Record) -> bool:
         """Make a draft the step's result, its record last; False where another attempt came first, which stands.
 

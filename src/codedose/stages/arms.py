@@ -12,7 +12,7 @@ import polars as pl
 from codedose import tables
 from codedose.errors import DataError
 from codedose.runner.step import Progress
-from codedose.stages.folders import NOTES, REPLIES, SPENT, save, take
+from codedose.stages.folders import NOTES, SPENT, save, take
 
 CONCURRENCY = 8  # questions under way at once; the endpoint says when that is too many
 
@@ -57,21 +57,23 @@ def label_step(
     by: Any,
     llm: Mapping[str, Any] | None,
     prices: Mapping[str, Any] | None,
+    shared: Path | None = None,
 ) -> None:
+    """`inputs` hold the pool; the replies of an endpoint are kept in `shared`, where every labelling finds them."""
     from codedose.code.share import code_shares
     from codedose.label import complete, label
 
     examples = take(inputs, tables.EXAMPLES)
-    if llm is None:
+    if llm is None or shared is None:
         save(out, tables.LABELLED, label(examples, by=by))
         return
     from codedose.label.llm import spent
     from codedose.study import Endpoint
 
-    endpoint, cache = Endpoint.model_validate_json(json.dumps({**llm, **(prices or {})})), out.parents[1] / REPLIES
-    given = asked(examples, endpoint, cache, progress)
+    endpoint = Endpoint.model_validate_json(json.dumps({**llm, **(prices or {})}))
+    given = asked(examples, endpoint, shared, progress)
     save(out, tables.LABELLED, complete(given, code_shares(examples["messages"]), by=by))
-    (out / SPENT).write_text(json.dumps(asdict(spent(examples, endpoint, cache)), indent=2) + "\n")
+    (out / SPENT).write_text(json.dumps(asdict(spent(examples, endpoint, shared)), indent=2) + "\n")
 
 
 def asked(examples: pl.DataFrame, endpoint: Any, cache: Path, progress: Progress) -> pl.DataFrame:
