@@ -100,6 +100,7 @@ def run(
 
     from codedose.cli.ran import conclude, make_ready
     from codedose.cli.show import Bars, Lines
+    from codedose.runner.place import is_url
 
     opened = store_of(study, store)
     refuse_memory(opened)
@@ -112,7 +113,7 @@ def run(
         folder=opened.root / "trackers",
         processes=processes,
         sharded=sharded,
-        together=together,
+        together="never" if together == "measured" and is_url(opened.url) else together,  # they share a disk
     )
     planner = replace(planner, means=means)
     make_ready(planner, study)
