@@ -6,5 +6,5 @@ schedule   what must run, in which order, within which slots
 children   the local engine: child processes
 
 store      finished steps, wherever they lie; disk: by one rename; remote: behind an fsspec URL; place: which of the two
-record     what is kept of a finished step; lease: who is at work on which; objects, scratch: what a remote store is asked
+record     what is said of a finished step; lease: who is at work; objects, scratch: what a remote store is asked
 """
