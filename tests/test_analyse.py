@@ -477,8 +477,18 @@ class TestGrid:
 
     def test_nothing_is_left_when_no_draw_is_whole(self):
         gone = (pl.col("arm") == "Code") & (pl.col("backbone") == "a1")
+        gone |= (pl.col("arm") == "Half") & (pl.col("backbone") == "b1")
         with pytest.raises(DataError, match="no draw is whole"):
             effects(plant().filter(~gone), **STUDY, partial=True)
+
+    def test_a_backbone_without_a_whole_draw_does_not_stop_the_others(self):
+        scores = plant(draws=3)
+        gone = (pl.col("arm") == "Code") & (pl.col("backbone") == "a1")
+        found = effects(scores.filter(~gone), **STUDY, partial=True)
+        note = "partial study, analysed: draw 0, 1, 2 of 0, 1, 2, without a1, of which no draw is whole"
+        assert found["note"].str.ends_with(note).all()
+        alone = effects(scores.filter(pl.col("backbone") != "a1"), **STUDY)
+        assert_frame_equal(found.drop("note"), alone.drop("note"))
 
     def test_the_untuned_backbone_needs_no_draw_but_all_backbones_must_have_one(self):
         scores = plant()

@@ -215,7 +215,7 @@ def spoken(given: dict[str, Any], texts: Mapping[str, Sequence[str]]) -> dict[st
         tables["effects"] = cycled(tables["effects"], ["note", "method"], names["error"])
         tables["accuracies"] = cycled(tables["accuracies"], ["method"], names["error"])
         tables["drops"] = cycled(pl.concat([tables["drops"]] * len(names["error"])), ["reason"], names["error"])
-        given |= {"missing": texts["error"], "notes": texts["error"]}
+        given |= {"missing": texts["error"], "notes": texts["error"], "lost": [*map(lost, texts["error"])]}
     if "path" in texts:
         given |= from_paths(tables, study, texts["path"], names["path"])
     if "label" in texts:
@@ -227,6 +227,12 @@ def spoken(given: dict[str, Any], texts: Mapping[str, Sequence[str]]) -> dict[st
         study["generate"] |= {f"{text}{number}": text for number, text in enumerate(told)}
         given |= {"summary": told}
     return {**given, "tables": tables, "study": study}
+
+
+def lost(text: str) -> dict[str, Any]:
+    """A cell that failed, with `text` wherever a step or an exception speaks."""
+    failure = {"step": text, "task": text, "class": "bug", "tries": 1, "reason": text}
+    return {"cell": text, "backbone": text, "arm": text, "draw": 0, "seed": 0, "failures": [failure]}
 
 
 def from_paths(

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from codedose.cli.planned import tell
 from codedose.cli.ran import tell_failures, tell_summary
 from codedose.cli.show import Lines, as_json, as_table, plain, plain_lines, say_progress
-from codedose.runner.schedule import Failure, Outcome
+from codedose.runner.schedule import Outcome
 from codedose.runner.step import Step
+from codedose.runner.tries import Failure
 
 OBEYED = "\x1b[31mred\x1b[0m\x1b]0;title\x07\x1b[2J\x9b31m\u202eback\u202c\rover\x08\x7f\u2028"
 SHOWN = (*TEXTS, OBEYED, "[red]markup[/red] [/nothing] [link=http://127.0.0.1:9/]x[/link]")

@@ -19,3 +19,11 @@ class MachineError(CodedoseError):
     """This machine lacks what the work needs: a model, a package, memory, disk."""
 
     exit_code = 4
+
+
+class OutOfMemory(MachineError):
+    """This machine's memory does not suffice, with as little at once as can be."""
+
+
+class Killed(MachineError):
+    """A process of the work was killed from outside, as a system does that takes memory back."""

@@ -9,7 +9,7 @@ The leak search looks at the pool and all items, but an arm depends only on whic
 the key of `exclude` is that of its list. Until the search has run, the list and all that rests on it are pending.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -62,6 +62,14 @@ VERSIONS = {
 }
 
 AMONG_ARMS = {"seeds", "over_long", "shrinkage"}  # of study.Tune: how many trainings, and on which draws
+FEWER = "let fewer steps run at once (--cores, --gpus)"
+TOO_LARGE = {
+    "tune": "choose tune.method: lora, share the training out (--processes with --sharded), lower tune.max_length or "
+    "choose a smaller backbone",
+    "loss": f"{FEWER}, lower tune.max_length or choose a smaller backbone",
+    "generate": f"{FEWER}, lower generate.batch_tokens (`codedose plan STUDY --calibrate` proposes one) or choose a "
+    "smaller backbone",
+}
 SMALL = 0.3  # billions of parameters: below, one core a process uses a CPU better than many cores one process
 
 
@@ -70,9 +78,9 @@ class Planner:
     """A study, where its relative paths start, and what this machine offers; `steps` is its plan.
 
     `excluded` holds the examples that the leak search found, sorted; None: it has not run yet (see `settled`).
-    `without` names cells that failed: the plan then ends in a partial report that says so; `unmeasured` those that
-    only lack their loss on held-out text. `own` are tasks that are given in code and not in files. `means` say how
-    trainings are done here.
+    `without` names cells that failed: the plan then ends in a partial report that says so, with the failures in `why`,
+    by the cells' names; `unmeasured` those that only lack their loss on held-out text. `own` are tasks that are given
+    in code and not in files. `means` say how trainings are done here.
     """
 
     study: Study
@@ -82,6 +90,7 @@ class Planner:
     excluded: tuple[str, ...] | None = None
     without: frozenset[str] = frozenset()
     unmeasured: frozenset[str] = frozenset()
+    why: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     own: tuple[Task, ...] = ()
     means: Means = field(default_factory=Means)
 
@@ -385,6 +394,8 @@ class Planner:
             where=self.where(backbone),
             weight=seconds_to_tune(self.study, backbone) * len(own),
             secrets=loading(backbone),
+            smaller=stages.smaller_together,
+            too_large=TOO_LARGE["tune"],
         )
 
     def tune(self, cell: Cell, *, alone: bool = False) -> Step:
@@ -406,6 +417,8 @@ class Planner:
             weight=seconds_to_tune(self.study, backbone),
             secrets=(*loading(backbone), *needed_for(TRACKERS, self.means.report_to)),
             has_scratch=True,
+            smaller=stages.smaller_training,
+            too_large=TOO_LARGE["tune"],
         )
 
     def loss(self, cell: Cell, held_out: Step, tune: Step | None) -> Step:
@@ -422,6 +435,7 @@ class Planner:
             where=self.where(cell.backbone),
             weight=seconds_to_measure(self.study, cell.backbone),
             secrets=loading(cell.backbone),
+            too_large=TOO_LARGE["loss"],
         )
 
     def untuned_identity(self, cell: Cell, tune: Step | None) -> dict[str, object]:
@@ -457,7 +471,8 @@ class Planner:
             where=self.where(cell.backbone),
             weight=seconds_to_ask(self.study, cell.backbone, task),
             secrets=loading(cell.backbone),
-            has_scratch=True,
+            has_scratch=True,  # and nothing smaller: how replies are batched decides them in the last digit
+            too_large=TOO_LARGE["generate"],
         )
 
     @property
@@ -515,7 +530,24 @@ class Planner:
         told = self.whole.model_dump(mode="json", exclude={"keep_checkpoints"})
         settings = {"study": told, "missing": sorted(self.without)}
         needs = (analyse, self.balance, self.pool, self.leaks, *self.lengths.values(), *self.items.values(), *shown)
-        return Step("report", self.study.name, stages.report_step, VERSIONS["report"], settings, needs, weight=3)
+        lost = {"lost": self.lost}
+        return Step(
+            "report",
+            self.study.name,
+            stages.report_step,
+            VERSIONS["report"],
+            settings,
+            needs,
+            identity=lost if self.lost else {},
+            given=lost,
+            weight=3,
+        )
+
+    @property
+    def lost(self) -> list[dict[str, object]]:
+        """The cells that failed, as the scores would call them, each with its failures."""
+        gone = [cell for cell in cells(self.study) if cell.name in self.without]
+        return [{**cell.columns, "failures": list(self.why.get(cell.name, ()))} for cell in gone]
 
     @cached_property
     def identities(self) -> Mapping[str, object]:

@@ -15,8 +15,8 @@ def complete(scores: pl.DataFrame, *, partial: bool) -> tuple[pl.DataFrame, str 
     """The scores of a grid in which every cell answers every item, and a note where something was left out.
 
     Every backbone x arm x draw x seed must be there with the same items, samples and readings; an
-    untuned backbone has neither draw nor seed. With `partial` the whole draws are kept, and the
-    untuned backbones only if all of them are whole.
+    untuned backbone has neither draw nor seed. With `partial` backbones without any whole draw are left out; of
+    the others the draws that are whole for all are kept, and the untuned ones only if all of them are whole.
 
     Raises DataError that names the missing cells, or says that no draw is whole.
     """
@@ -69,15 +69,24 @@ def faulty_cells(scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def whole_part(scores: pl.DataFrame, faults: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    untuned_faulty = faults["draw"].null_count() > 0
-    broken = faults["draw"].drop_nulls().unique()
     draws = sorted(scores["draw"].drop_nulls().unique())
-    whole = [draw for draw in draws if draw not in set(broken)]
-    if draws and not whole:
+    gone = without_whole_draw(faults, len(draws))
+    scores, left = (each.filter(~pl.col("backbone").is_in(gone)) for each in (scores, faults))
+    whole = [draw for draw in draws if draw not in set(left["draw"])]
+    if scores.is_empty() or (draws and not whole):
         raise DataError(f"no draw is whole, so nothing can be compared: {listed(faults)}")
+    untuned_faulty = left["draw"].null_count() > 0
     keep = pl.col("draw").is_in(whole) | (pl.col("draw").is_null() & (not untuned_faulty))
     note = f"{PARTIAL}: draw {', '.join(map(str, whole))} of {', '.join(map(str, draws))}"
-    return scores.filter(keep), note + (", without the untuned backbones" if untuned_faulty else "")
+    note += ", without the untuned backbones" if untuned_faulty else ""
+    note += f", without {', '.join(gone)}, of which no draw is whole" if gone else ""
+    return scores.filter(keep), note
+
+
+def without_whole_draw(faults: pl.DataFrame, draws: int) -> list[str]:
+    """The backbones to which something is missing in every draw."""
+    broken = faults.drop_nulls("draw").group_by("backbone").agg(pl.col("draw").n_unique())
+    return sorted(broken.filter(pl.col("draw") == draws)["backbone"])
 
 
 def listed(faults: pl.DataFrame) -> str:

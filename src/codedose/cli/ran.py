@@ -4,15 +4,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from codedose.backbone import resolve
 from codedose.cli.show import as_json as print_json
 from codedose.cli.show import plain
 from codedose.errors import StudyError
 from codedose.plan import Planner
+from codedose.runner.failures import NAMES
 from codedose.runner.schedule import Outcome
 from codedose.runner.store import Store
+from codedose.runner.tries import Failure
 from codedose.stages import SPENT, SUMMARY
 
 SOME_FAILED = 3
@@ -72,22 +73,34 @@ def summary(planner: Planner, store: Store) -> list[str]:
     return lines
 
 
-def failed(store: Store, failure: Any) -> dict[str, object]:
-    log = str(store.log(failure.step.folder))
-    return {"step": failure.step.folder, "reason": plain(failure.reason), "log": log}
+def failed(store: Store, failure: Failure) -> dict[str, object]:
+    return {
+        "step": failure.step.folder,
+        "class": failure.kind,
+        "tries": failure.tries,
+        "reason": plain(failure.reason),
+        "mend": failure.mend,
+        "log": str(store.log(failure.step.folder)),
+    }
 
 
 def tell_failures(store: Store, outcome: Outcome) -> None:
-    """Each failed step with its reason, the last lines of its log, and where the log is."""
+    """Each failed step: its reason, the last lines of its log, its class with the mend, and where the log is."""
     for number, failure in enumerate(outcome.failed):
         print(f"\nfailed: {failure.step.kind} {plain(failure.step.label)}: {plain(failure.reason)}", file=sys.stderr)
         for line in failure.log if number < SHOWN else ():
             print(f"    {plain(line)}", file=sys.stderr)
+        print(f"    {class_told(failure)}: {plain(failure.mend)}", file=sys.stderr)
         print(f"    the whole log: {store.log(failure.step.folder)}", file=sys.stderr)
     if outcome.blocked:
         print(
             f"{len(outcome.blocked)} steps that need these never started; the same command tries again", file=sys.stderr
         )
+
+
+def class_told(failure: Failure) -> str:
+    """The class of a failure in words, and how often the step was tried."""
+    return NAMES[failure.kind] + (f", {failure.tries} tries" if failure.tries > 1 else "")
 
 
 def tell_spent(planner: Planner, store: Store) -> None:

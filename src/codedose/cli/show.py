@@ -10,11 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from codedose.errors import StudyError
-from codedose.runner.schedule import Failure, Teller
+from codedose.runner.failures import NAMES
+from codedose.runner.schedule import Teller
 from codedose.runner.step import Step
+from codedose.runner.tries import Failure
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="where to write")]
+WHY = 200  # signs of a reason in a line of progress
 ENOUGH = 0.03  # of the expected work, before the time left is told
 
 
@@ -106,6 +109,12 @@ class Lines(Teller):
     def started(self, step: Step) -> None:
         self.begun[step.key] = time.monotonic()
 
+    def again(self, step: Step, failure: Failure) -> None:
+        begun = self.begun.pop(step.key, time.monotonic())
+        took = span(time.monotonic() - begun)
+        why = plain(failure.reason)[:WHY]
+        self.say(f"{step.kind} {plain(step.label)} failed in {took} ({NAMES[failure.kind]}: {why}); it is tried again")
+
     def ended(self, step: Step, failure: Failure | None) -> None:
         self.done += 1
         self.left -= step.weight
@@ -148,12 +157,18 @@ class Bars(Lines):
 
     def started(self, step: Step) -> None:
         super().started(step)
+        if step.key in self.bars:  # it was put off after it had begun
+            self.progress.remove_task(self.bars.pop(step.key))
         name = f"  {step.kind} {plain(step.label)}"
         self.bars[step.key] = self.progress.add_task(name, total=None, note="")
 
     def moved(self, step: Step, done: int, of: int, note: str) -> None:
         if step.key in self.bars:
             self.progress.update(self.bars[step.key], completed=done, total=of, note=f"{done}/{of} {plain(note)}")
+
+    def again(self, step: Step, failure: Failure) -> None:
+        self.progress.remove_task(self.bars.pop(step.key))
+        super().again(step, failure)
 
     def ended(self, step: Step, failure: Failure | None) -> None:
         self.progress.remove_task(self.bars.pop(step.key))

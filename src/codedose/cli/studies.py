@@ -133,8 +133,10 @@ def performed(planner: "Planner", store: "Store", teller: "Teller") -> tuple["Pl
 
     First the leak search, then what rests on it, then a report without what failed.
     """
+    from dataclasses import replace
     from functools import partial
 
+    from codedose.cli.lost import each_alone, without_failed
     from codedose.plan import settled
     from codedose.runner.children import Children
     from codedose.runner.schedule import Outcome, Slots
@@ -150,21 +152,15 @@ def performed(planner: "Planner", store: "Store", teller: "Teller") -> tuple["Pl
         if not planner.is_pending:
             store.remember(planner.study.name, planner.steps)
             outcome.add(do(planner.steps))
+        if alone := each_alone(planner, outcome):
+            outcome.blocked.clear()
+            outcome.add(do(alone.steps))
+            planner = replace(alone, without=planner.without, unmeasured=planner.unmeasured)
         whole, planner = planner.steps, without_failed(planner, outcome)
         if (planner.without or planner.unmeasured) and planner.has_cells:
             store.remember(planner.study.name, [*whole, *planner.steps])
             outcome.add(do(planner.steps))
     return planner, outcome
-
-
-def without_failed(planner: "Planner", outcome: "Outcome") -> "Planner":
-    """The same study without the cells and the losses that failed, for a partial report that names them."""
-    from dataclasses import replace
-
-    from codedose.plan import failed_cells
-
-    failed = [*(f.step for f in outcome.failed), *outcome.blocked]
-    return replace(planner, without=failed_cells(failed), unmeasured=failed_cells(failed, ("loss",)))
 
 
 def report(

@@ -15,6 +15,7 @@ import polars.selectors as cs
 
 from codedose.errors import DataError
 from codedose.report import figures
+from codedose.report.missing import losses
 from codedose.report.page import sections
 from codedose.tables import (
     ACCURACIES,
@@ -58,17 +59,19 @@ def build(
     provenance: Sequence[Mapping[str, object]],
     missing: Sequence[str],
     notes: Sequence[str],
+    lost: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write out/report.html, whose path comes back, and out/tables/<name>.parquet and .csv.
 
     `study` is a Study as plain JSON values; `tables` holds the tables named in TABLES, of which
     balance, lengths, training, losses and those about the pool may be empty; `summary` stands first, word for word;
-    `provenance` has one record a step; `missing` names the cells that failed; `notes` is what making
-    the arms had to say. Raises DataError for a table that is not there or not what tables.py says.
+    `provenance` has one record a step; `missing` names the cells that failed, and `lost` says why (report.missing);
+    `notes` is what making the arms had to say. Raises DataError for a table that is not there or not what tables.py
+    says.
     """
     ordered = {name: canonical(name, tables) for name in TABLES}
     write_tables(out / "tables", ordered)
-    text = page(study, ordered, summary, provenance, missing, notes)
+    text = page(study, ordered, summary, provenance, missing, notes, lost)
     path = out / "report.html"
     path.write_text(text, encoding="utf-8", errors="replace", newline="\n")  # a lone surrogate becomes ?
     return path
@@ -109,6 +112,7 @@ def page(
     provenance: Sequence[Mapping[str, object]],
     missing: Sequence[str],
     notes: Sequence[str],
+    lost: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The whole page as text."""
     told = sections(study, tables, provenance)
@@ -124,6 +128,7 @@ def page(
         study=study,
         summary=summary,
         missing=missing,
+        lost=losses(study, tables, lost),
         notes=notes,
         files=[(name, frame.height) for name, frame in tables.items()],
     )  # fmt: skip

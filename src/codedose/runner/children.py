@@ -1,7 +1,6 @@
 """The local engine: steps in child processes that outlive a step and die with their parent."""
 
 import ctypes
-import errno
 import multiprocessing
 import os
 import signal
@@ -16,15 +15,18 @@ from types import TracebackType
 from typing import Any
 
 from codedose.errors import CodedoseError
+from codedose.runner.failures import StepFailed, class_of, death, is_killed, reason_of
 from codedose.runner.lease import NotNow
 from codedose.runner.perform import perform
-from codedose.runner.schedule import StepFailed
 from codedose.runner.secrets import confined, redact, scrub, secret_values, withheld
 from codedose.runner.step import Progress, Step, Where
 from codedose.runner.store import Store
 
 TAIL = 12  # lines of a log that a failure repeats
+READ = 100_000  # bytes at a log's end in which they are looked for
 DIE_WITH_PARENT = 1  # Linux: prctl(PR_SET_PDEATHSIG)
+# A process that failed so serves no other step: memory it still holds, or a broken context of a GPU, would fail it too.
+SPOILS = ("memory", "bug")
 
 
 class Worker:
@@ -49,21 +51,29 @@ class Worker:
                 progress(*message[1:])
             if message[0] == "not now":
                 problem = message[1]
-            elif message[0] != "done":
-                problem = StepFailed(message[1], tail(store, step) if message[0] == "failed" else ())
+            elif message[0] == "failed":
+                reason, kind, killed = message[1:]
+                problem = StepFailed(reason, tail(store, step, but=reason), kind, killed)
+                if kind in SPOILS:
+                    self.end()
         except (EOFError, OSError):
             self.process.join(5)
             scrub(store.log(step.folder), secret_values(os.environ))  # it could not do so itself
-            problem = StepFailed(death(self.process.exitcode), tail(store, step))
+            ended = death(self.process.exitcode)
+            problem = StepFailed(ended.reason, tail(store, step), ended.kind, ended.killed)
         except Exception as trouble:  # a step that cannot be sent, news that cannot be told: nobody waits for ever
-            self.process.kill()
-            self.process.join(5)
+            self.end()
             problem = trouble
         self.busy = False
         if problem:
             future.set_exception(problem)
         else:
             future.set_result(None)
+
+    def end(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.process.join(5)
 
     def stop(self) -> None:
         """End the process: an idle one by closing its pipe; a step that a busy one was doing leaves only a draft."""
@@ -166,7 +176,8 @@ def serve(pipe: Connection, cores: int, gpus: tuple[str, ...], parent: int) -> N
 def attempt(store: Store, step: Step, progress: Progress) -> tuple[Any, ...]:
     """Perform a step with its output in a log of its own; what to tell the parent.
 
-    "refused" is an end that its reason explains; "failed" is a surprise, explained by the log; "not now" none at all.
+    That it is done, or cannot be done now; or that it failed: why, the class of its failure, and whether a process of
+    its own was killed.
     """
     log, secrets = store.log(step.folder), secret_values(os.environ)
     try:
@@ -179,10 +190,11 @@ def attempt(store: Store, step: Step, progress: Progress) -> tuple[Any, ...]:
     except NotNow as problem:
         return ("not now", problem)
     except Exception as problem:
-        mendable = isinstance(problem, CodedoseError) or is_full(problem)
+        explains_itself = isinstance(problem, CodedoseError) or class_of(problem) == "configuration"
         with suppress(OSError):  # a full disk has no room for the log either
-            print(problem if mendable else traceback.format_exc().rstrip(), file=sys.stderr, flush=True)
-        return ("refused" if mendable else "failed", redact(reason(problem), secrets))
+            told = reason_of(problem) if explains_itself else traceback.format_exc().rstrip()
+            print(told, file=sys.stderr, flush=True)
+        return ("failed", redact(reason_of(problem), secrets), class_of(problem), is_killed(problem))
     finally:
         with suppress(OSError):  # as above
             sys.stdout.flush()
@@ -192,38 +204,20 @@ def attempt(store: Store, step: Step, progress: Progress) -> tuple[Any, ...]:
             store.keep_log(step.folder)
 
 
-def is_full(problem: Exception) -> bool:
-    """Whether a disk was full: said by its number, or, by libraries in Rust, only in words."""
-    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return True
-    return any(f"(os error {code})" in str(problem) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-
-
-def reason(problem: Exception) -> str:
-    """An exception as one sentence with its mend where the runner knows one."""
-    if is_full(problem):
-        return f"the disk is full ({problem}): free some space ('codedose gc --now' helps), then run the same again"
-    if isinstance(problem, MemoryError):
-        return "out of memory: close other programs or choose a smaller backbone, then run the same again"
-    return str(problem) or type(problem).__name__
-
-
-def tail(store: Store, step: Step) -> list[str]:
-    """The last lines of a step's log, without terminal control characters."""
+def tail(store: Store, step: Step, but: str = "") -> list[str]:
+    """The last lines of a step's log, without terminal control characters and without those of its reason `but`."""
     try:
-        lines = store.log(step.folder).read_text(errors="replace").splitlines()
+        with store.log(step.folder).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - READ))
+            lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return []
-    return ["".join(c for c in line if c.isprintable())[:500] for line in lines[-TAIL:]]
+    told = {shown(line) for line in but.splitlines()}
+    return [line for line in map(shown, lines) if line not in told][-TAIL:]
 
 
-def death(code: int | None) -> str:
-    """Why a process ended without a word."""
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        hint = " (often the system's answer to too little memory)" if name == "SIGKILL" else ""
-        return f"its process was killed by {name}{hint}; run the same command again to go on"
-    return f"its process ended by itself with exit code {code}"
+def shown(line: str) -> str:
+    return "".join(c for c in line if c.isprintable())[:500]
 
 
 def die_with(parent: int) -> None:

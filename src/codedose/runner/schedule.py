@@ -1,20 +1,21 @@
 """What must run, in which order, within the slots of this machine; what fails is told, never hidden."""
 
-import os
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
+from codedose.runner.failures import Patience
 from codedose.runner.lease import Lacking, NotNow
 from codedose.runner.perform import perform
-from codedose.runner.secrets import redact, secret_values
 from codedose.runner.step import Progress, Step
 from codedose.runner.store import Store
+from codedose.runner.tries import NEVER, Failure, Tried, failure_of, next_try
 
 Submit = Callable[[Store, Step, Progress], "Future[None]"]  # the whole interface of an engine
 AGAIN = 2.0  # seconds until a step that another worker held is tried again
 TOO_OFTEN = 5  # times that what a step needs was gone when it began
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,6 @@ class Slots:
 
     cores: int
     gpus: int = 0
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A step that could not be done, and the last lines it logged."""
-
-    step: Step
-    reason: str
-    log: tuple[str, ...] = ()
 
 
 @dataclass
@@ -62,16 +54,11 @@ class Teller:
     def moved(self, step: Step, done: int, of: int, note: str) -> None:
         """A step has got further."""
 
+    def again(self, step: Step, failure: Failure) -> None:
+        """A step failed, and will be tried again."""
+
     def ended(self, step: Step, failure: Failure | None) -> None:
         """A step is done, or failed."""
-
-
-class StepFailed(Exception):
-    """Raised by an engine for a step that failed in its own process."""
-
-    def __init__(self, reason: str, log: Sequence[str]) -> None:
-        super().__init__(reason)
-        self.log = tuple(log)
 
 
 def to_run(store: Store, steps: Sequence[Step]) -> list[Step]:
@@ -97,10 +84,20 @@ def to_run(store: Store, steps: Sequence[Step]) -> list[Step]:
     return [step for step in steps if step.key in running]
 
 
-def run(store: Store, steps: Sequence[Step], *, slots: Slots, submit: Submit, tell: Teller) -> Outcome:
+def run(
+    store: Store,
+    steps: Sequence[Step],
+    *,
+    slots: Slots,
+    submit: Submit,
+    tell: Teller,
+    patience: Patience = PATIENCE,
+) -> Outcome:
     """Perform what must run. A failed step blocks only what waits for it; the rest goes on.
 
-    Several runs may work in one store: what another holds is put off, and found done or tried again later.
+    Several runs may work in one store: what another holds is put off, and found done or tried again later. So is a
+    step with a transient failure; one that memory did not suffice for is tried at once, with less of what it is given.
+    None holds a slot meanwhile.
     """
     outcome = Outcome()
     left = {step.key: step for step in to_run(store, steps)}
@@ -109,6 +106,7 @@ def run(store: Store, steps: Sequence[Step], *, slots: Slots, submit: Submit, te
         free(store, step, list(left.values()))
     tell.planned(list(left.values()))
     running: dict[Future[None], Step] = {}
+    tried: dict[str, Tried] = {}
     broken: set[str] = set()
     put_off: dict[str, float] = {}  # by key, until when
     gone: dict[str, int] = {}  # by key, how often what it needs was gone
@@ -129,10 +127,15 @@ def run(store: Store, steps: Sequence[Step], *, slots: Slots, submit: Submit, te
                 if isinstance(problem, Lacking) and problem.folder in named:
                     gone[step.key] = gone.get(step.key, 0) + 1
                     need = named[problem.folder]
-                    if need not in running.values():
+                    if need.key not in {each.key for each in running.values()}:
                         left = {need.key: need, **left}
                 continue
-            failure = failure_of(step, problem)
+            failure, tried[step.key] = failure_of(step, problem, tried.get(step.key, NEVER))
+            if failure and (again := next_try(failure, tried[step.key], patience)):
+                left[step.key], tried[step.key], pause = again
+                put_off[step.key] = time.monotonic() + pause
+                tell.again(step, failure)
+                continue
             tell.ended(step, failure)
             if failure:
                 outcome.failed.append(failure)
@@ -162,9 +165,9 @@ def telling(tell: Teller, step: Step) -> Progress:
 
 
 def ready(
-    left: dict[str, Step], running: Iterable[Step], broken: set[str], slots: Slots, put_off: Collection[str] = ()
+    left: Mapping[str, Step], running: Iterable[Step], broken: set[str], slots: Slots, put_off: Collection[str] = ()
 ) -> list[Step]:
-    """Steps whose needs are met and which fit into the free slots, in the plan's order."""
+    """Steps whose needs are met, which are not put off and which fit into the free slots, in the plan's order."""
     busy = list(running)
     cores = slots.cores - sum(min(step.where.cores, slots.cores) for step in busy)
     gpus = slots.gpus - sum(min(step.where.gpus, slots.gpus) for step in busy)
@@ -188,15 +191,6 @@ def take_blocked(left: dict[str, Step], broken: set[str]) -> list[Step]:
             broken.add(step.key)
             blocked.append(left.pop(step.key))
     return blocked
-
-
-def failure_of(step: Step, problem: BaseException | None) -> Failure | None:
-    if problem is None:
-        return None
-    if not isinstance(problem, Exception):
-        raise problem
-    reason = redact(str(problem) or type(problem).__name__, secret_values(os.environ))
-    return Failure(step, reason, getattr(problem, "log", ()))
 
 
 def free(store: Store, step: Step, left: Sequence[Step]) -> None:

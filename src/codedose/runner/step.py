@@ -14,8 +14,8 @@ class Step:
     """One unit of work: `do(inputs, out, progress=..., **settings, **given)` fills the folder `out`.
 
     `settings` decide the result and are part of the key; `identity` (digests of files, pinned
-    revisions) is part of the key only; `given` (paths) is handed to `do` only. `after`, `where` and `weight`
-    decide when and where a step runs, never what it writes.
+    revisions) is part of the key only; `given` (paths) is handed to `do` only. `after`, `where`, `weight`
+    and `smaller` decide when, where and how a step runs, never what it writes.
     """
 
     kind: str
@@ -37,6 +37,9 @@ class Step:
     ] = ()  # what it needs secrets of the environment for (runner.secrets): never part of the key
     has_scratch: bool = False  # `do` is also given a folder `scratch` that outlives it until the step is done
     shares: str | None = None  # `do` is also given a folder `shared` of this name, to which many steps add
+    # What is given where memory did not suffice with this; None where nothing is smaller. A function of a module.
+    smaller: Callable[[Mapping[str, object]], Mapping[str, object] | None] | None = None
+    too_large: str = ""  # what a person can do where memory does not suffice
 
     @cached_property
     def key(self) -> str:

@@ -23,7 +23,15 @@ from codedose.stages.arms import (
 from codedose.stages.asking import generate_step, items_step, loss_step, score_step
 from codedose.stages.folders import CHECKPOINT, REPLIES, SPENT, SUMMARY, save, take
 from codedose.stages.telling import analyse_step, report_step
-from codedose.stages.training import encoded, interpolate_step, keep, together_step, tune_step
+from codedose.stages.training import (
+    encoded,
+    interpolate_step,
+    keep,
+    smaller_together,
+    smaller_training,
+    together_step,
+    tune_step,
+)
 
 __all__ = [
     "CHECKPOINT",
@@ -49,6 +57,8 @@ __all__ = [
     "report_step",
     "save",
     "score_step",
+    "smaller_together",
+    "smaller_training",
     "take",
     "together_step",
     "tune_step",

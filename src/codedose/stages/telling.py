@@ -100,16 +100,34 @@ def limits(found: "Estimate") -> tuple[float, float, float] | None:
 
 
 def report_step(
-    inputs: list[Path], out: Path, *, progress: Progress, study: Mapping[str, Any], missing: list[str]
+    inputs: list[Path],
+    out: Path,
+    *,
+    progress: Progress,
+    study: Mapping[str, Any],
+    missing: list[str],
+    lost: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """`inputs` begin with the analysis; the rest hold the tables that the page shows."""
+    """`inputs` begin with the analysis; the rest hold the tables that the page shows.
+
+    `lost` are the cells in `missing` as report.missing takes them.
+    """
     from codedose.report.build import build
 
     found = {table.name: take(inputs, table) for table in REPORTED}
     summary = json.loads((inputs[0] / SUMMARY).read_text())["lines"]
     told = next(folder / NOTES for folder in inputs if (folder / NOTES).is_file())
     notes = json.loads(told.read_text()) + noted_means(inputs)
-    build(out, study=study, tables=found, summary=summary, provenance=provenance(inputs), missing=missing, notes=notes)
+    build(
+        out,
+        study=study,
+        tables=found,
+        summary=summary,
+        provenance=provenance(inputs),
+        missing=missing,
+        notes=notes,
+        lost=lost,
+    )
 
 
 def noted_means(folders: Sequence[Path]) -> list[str]:

@@ -35,7 +35,7 @@ def tune_step(
     """`inputs` hold the draw. What a killed run had reached waits in `scratch`; `means` are those of tune.means."""
     from codedose.backbone import load_tokenizer, resolve
     from codedose.tune import train
-    from codedose.tune.means import Means
+    from codedose.tune.means import MICRO_TOKENS, Means
     from codedose.tune.spread import train_apart
     from codedose.tune.tracking import Tracking
 
@@ -54,6 +54,7 @@ def tune_step(
             "taken_in": taken_in(draws),
             "names": names,
             "kept": scratch and kept_for(scratch, work),
+            "micro_tokens": by.micro_tokens or MICRO_TOKENS,
             "means": by,
             "hear": tracking.log,
         }
@@ -71,6 +72,21 @@ def tune_step(
         if example.cut
     ]
     save(out, tables.DROPS, tables.DROPS.frame(cut))
+
+
+def smaller_training(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What `tune_step` is given where memory did not suffice: means that hold less at once; None where none do."""
+    from codedose.tune.means import with_less
+
+    means = with_less(given["means"])
+    return means and {**given, "means": means}
+
+
+def smaller_together(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What `together_step` is given where memory did not suffice: the runs train alone, and each finds its own way."""
+    if given["means"]["together"] == "never":
+        return None
+    return {**given, "means": {**given["means"], "together": "never"}}
 
 
 def tuning(how: Mapping[str, Any]) -> Any:
@@ -141,6 +157,9 @@ def together_step(
     from codedose.tune.together import Run, train_together
 
     settings, by, root = tuning(how), Means(**means), out.parents[1]
+    if by.together == "never":
+        (out / TOGETHER).write_text(json.dumps({"runs": len(runs), "factor": 0.0, "stopped": "out of memory"}) + "\n")
+        return
     folder = resolve(**backbone)
     tokenizer = load_tokenizer(folder)
     left = []

@@ -29,7 +29,7 @@ from codedose.tune import state
 from codedose.tune.attend import within_documents
 from codedose.tune.layout import laid_out, weights_of
 from codedose.tune.loss import packs, weighted_loss
-from codedose.tune.means import Means, adamw
+from codedose.tune.means import MICRO_TOKENS, Means, adamw
 from codedose.tune.memory import checkpoint_layers, peak, runs_out, shrink
 from codedose.tune.order import planned, schedule
 from codedose.tune.state import Reached
@@ -37,7 +37,6 @@ from codedose.tune.team import ALONE, Team
 
 __all__ = ["gradients", "train"]
 
-MICRO_TOKENS = 4096  # of a micro-batch; layout only
 KEPT_EVERY = 300.0  # seconds between two states kept on the way
 
 USUAL = Means()

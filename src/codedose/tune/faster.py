@@ -9,9 +9,9 @@ from typing import Any
 
 from codedose.prompt import Encoded
 from codedose.study import Tune
-from codedose.tune import MICRO_TOKENS, USUAL, optimiser_of, take_step
+from codedose.tune import USUAL, optimiser_of, take_step
 from codedose.tune.attend import within_documents
-from codedose.tune.means import Means
+from codedose.tune.means import MICRO_TOKENS, Means
 from codedose.tune.memory import checkpoint_layers, runs_out
 from codedose.tune.state import Reached
 from codedose.tune.together import Run, Underway, apart, begun, gradients, most_tokens, settle, sharing, wrap

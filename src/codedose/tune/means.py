@@ -1,10 +1,13 @@
 """How a training is done on the machine at hand. None of it is part of what is trained, and no key knows it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 States = Literal["whole", "8bit"]
 Together = Literal["measured", "never", "always"]
+MICRO_TOKENS = 4096  # of a micro-batch; layout only
+FEWEST_TOKENS = 1024  # of one, before layers are computed twice
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
@@ -17,7 +20,8 @@ class Means:
     a quarter of their memory, and a little noise, which the report mentions. `processes` share one training; where
     `sharded` each holds a part of every tensor, else all of it. `together`: adapters of one backbone are trained in
     the same passes where that was measured to be faster, on a GPU, or never, or always where it can be. `report_to`:
-    trackers; what they write themselves lies in `folder`, under the name of the `project`.
+    trackers; what they write themselves lies in `folder`, under the name of the `project`. `micro_tokens`: the most
+    tokens of a micro-batch; None: as many as usual.
     """
 
     checkpointing: bool = False
@@ -28,6 +32,15 @@ class Means:
     report_to: tuple[str, ...] = ()
     project: str = "codedose"
     folder: str = "trackers"
+    micro_tokens: int | None = None
+
+
+def with_less(said: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Means as plain values, with half the tokens at once, or with layers computed twice; None where both are done."""
+    most = said["micro_tokens"] or MICRO_TOKENS
+    if most > FEWEST_TOKENS:
+        return {**said, "micro_tokens": most // 2}
+    return None if said["checkpointing"] else {**said, "checkpointing": True}
 
 
 def adamw(groups: list[dict[str, Any]], *, learning_rate: float, betas: tuple[float, float], states: States) -> Any:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from codedose.errors import MachineError
+from codedose.errors import OutOfMemory
 from codedose.prompt import Encoded
 
 
@@ -29,14 +29,14 @@ def runs_out(problem: Exception) -> bool:
 def shrink(model: Any, batch: Sequence[Encoded], micro_tokens: int, problem: Exception) -> int:
     """Half the tokens of a micro-batch; where one example is all there is, layers are computed twice instead of kept.
 
-    Raises MachineError where that is done already.
+    Raises OutOfMemory where that is done already.
     """
     longest = max(len(example.tokens) for example in batch)
     if micro_tokens > longest:
         warnings.warn(f"out of memory with {micro_tokens} tokens at once: going on with half as many", stacklevel=2)
         return max(longest, min(micro_tokens, sum(len(example.tokens) for example in batch)) // 2)
     if model.is_activation_checkpointing:
-        raise MachineError(
+        raise OutOfMemory(
             f"out of memory with one example of {longest} tokens at once ({problem}); "
             "lower tune.max_length, choose tune.method: lora, or a smaller backbone"
         ) from problem

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from codedose.errors import CodedoseError, MachineError
+from codedose.errors import CodedoseError, OutOfMemory
 from codedose.prompt import Encoded
 from codedose.study import Tune
 from codedose.tune import train
@@ -70,7 +70,7 @@ def last_word(problem: Exception, rank: int) -> Word:
         return ("refused", problem)
     traceback.print_exception(problem, file=sys.stderr)
     if runs_out(problem):
-        return ("refused", MachineError(f"out of memory in process {rank} of a training ({problem}); {MENDS}"))
+        return ("refused", OutOfMemory(f"out of memory in process {rank} of a training ({problem}); {MENDS}"))
     return ("failed", f"process {rank} of a training failed: {type(problem).__name__}: {problem}")
 
 

@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from codedose.errors import MachineError
+from codedose.errors import Killed, MachineError
 from codedose.prompt import Encoded
 from codedose.study import Tune
 from codedose.tune import USUAL, Hear, Progress, unheard
@@ -147,7 +147,7 @@ def verdict(words: Sequence[Word]) -> Word:
     worst = min(words, key=lambda word: (*GRAVEST, "done").index(word[0]))
     kind, *said = worst
     if kind == "died":
-        raise MachineError(death(said[0]))
+        raise (Killed if said[0] == -signal.SIGKILL else MachineError)(death(said[0]))
     if kind == "refused":
         raise said[0]
     if kind == "failed":

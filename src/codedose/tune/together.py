@@ -16,12 +16,12 @@ from typing import Any
 from codedose.errors import MachineError, StudyError
 from codedose.prompt import Encoded
 from codedose.study import Lora, Tune
-from codedose.tune import KEPT_EVERY, MICRO_TOKENS, USUAL, Progress, not_a_number, optimiser_of, state
+from codedose.tune import KEPT_EVERY, USUAL, Progress, not_a_number, optimiser_of, state
 from codedose.tune.attend import within_documents
 from codedose.tune.layout import in_turn, laid_out, weights_of
 from codedose.tune.lora import adapted
 from codedose.tune.loss import packs, weighted_losses
-from codedose.tune.means import Means
+from codedose.tune.means import MICRO_TOKENS, Means
 from codedose.tune.memory import checkpoint_layers, peak, runs_out, shrink
 from codedose.tune.order import planned, schedule
 from codedose.tune.shared import Row, shared
