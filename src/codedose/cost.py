@@ -7,6 +7,7 @@ TFLOP/s bfloat16 dense, 3.35 TB/s, NVIDIA's data sheet), of which training reach
 hand is better than this one, and says so; this one only says which order of magnitude to expect.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codedose.study import Backbone, Study, TaskUse
@@ -41,6 +42,15 @@ class Cost:
     gpu_memory: float  # bytes, for the largest backbone, activations left out
     download: float  # bytes
     checkpoints: float  # bytes kept
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Expected seconds: of one training, of one cell's losses on held-out text, and of asking each task by name."""
+
+    tune: float
+    loss: float
+    tasks: Mapping[str, float]
 
 
 def cost(study: Study) -> Cost:
@@ -79,10 +89,18 @@ def hours(study: Study, asked: int, *, gpu: bool) -> float:
     """Hours of one GPU, or of one CPU core, for all backbones."""
     total = 0.0
     for backbone in study.backbones:
-        total += runs_of(study, backbone) * seconds_to_tune(study, backbone, gpu=gpu)
-        total += asked * seconds_to_measure(study, backbone, gpu=gpu)
-        total += asked * sum(seconds_to_ask(study, backbone, task, gpu=gpu) for task in study.tasks)
+        each = seconds(study, backbone, gpu=gpu)
+        total += runs_of(study, backbone) * each.tune + asked * (each.loss + sum(each.tasks.values()))
     return total / 3600
+
+
+def seconds(study: Study, backbone: Backbone, *, gpu: bool) -> Seconds:
+    """What the steps of one backbone are expected to take on one GPU or one CPU core."""
+    return Seconds(
+        tune=seconds_to_tune(study, backbone, gpu=gpu),
+        loss=seconds_to_measure(study, backbone, gpu=gpu),
+        tasks={task.name: seconds_to_ask(study, backbone, task, gpu=gpu) for task in study.tasks},
+    )
 
 
 def example_tokens(study: Study) -> int:

@@ -39,7 +39,7 @@ class Step:
         needed = [step.key for step in self.needs]
         return fingerprint(self.kind, self.version, self.settings, self.identity, needed)
 
-    @property
+    @cached_property
     def waits_for(self) -> tuple["Step", ...]:
         """The steps without which this one does not start."""
         return (*self.needs, *self.after)
