@@ -61,7 +61,10 @@ class Step:
         """
         names = {id(need): named(need) for need in self.needs}
         own = {each.name: getattr(self, each.name) for each in fields(self)}
-        linked = {"needs": tuple(names.values()), "consumes": tuple(names[id(need)] for need in self.consumes)}
+        linked = {
+            "needs": tuple(names[id(need)] for need in self.needs),
+            "consumes": tuple(names[id(need)] for need in self.consumes),
+        }
         return {**own, **linked, "after": (), "key": self.key}
 
 
