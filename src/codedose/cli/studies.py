@@ -165,6 +165,8 @@ def without_failed(planner: "Planner", outcome: "Outcome") -> "Planner":
     from codedose.plan import failed_cells
 
     failed = [*(f.step for f in outcome.failed), *outcome.blocked]
+    if not failed:
+        return planner
     return replace(planner, without=failed_cells(failed), unmeasured=failed_cells(failed, ("loss",)))
 
 
