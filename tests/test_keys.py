@@ -120,6 +120,14 @@ def test_a_slug_is_a_safe_part_of_a_path(name, longest):
     assert (Path("/store") / safe).resolve() == Path("/store") / safe
 
 
+@given(st.text(st.sampled_from("aZ09.-_/ \u212aé\0"), max_size=12) | st.text(max_size=12))
+def test_a_slug_keeps_letters_digits_and_dots_and_joins_the_rest_by_single_dashes(name):
+    """The names of folders that stores hold already, letter by letter."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c == ".") else "-" for c in name.lower())
+    kept = "-".join(part for part in kept.split("-") if part).strip(".-")[:60].strip(".-")
+    assert not kept or slug(name) == kept
+
+
 def test_a_slug_reads_like_its_name():
     assert slug("llama-2-7b/Half-half/d0/s0") == "llama-2-7b-half-half-d0-s0"
     assert slug("Qwen1.5 (7B)") == "qwen1.5-7b"

@@ -21,7 +21,7 @@ from codedose.analyse.moments import ASSUMED, like, logit_sd
 from codedose.analyse.power import calibrate, cheapest_design, smallest_effect
 from codedose.analyse.sentences import case, number, sentence
 from codedose.analyse.simulate import Design, Spread, generator, replies, scores, world
-from codedose.analyse.student import noncentrality
+from codedose.analyse.student import beyond, noncentrality, spreads
 from codedose.analyse.words import summarise
 from codedose.errors import DataError
 from codedose.tables import UNTUNED
@@ -57,6 +57,15 @@ class TestPower:
     def test_noncentrality_is_the_published_one(self, df, power):
         distance = noncentrality(df, power, 0.95)
         assert TTestPower().power(distance / math.sqrt(df + 1), df + 1, 0.05) == pytest.approx(power, abs=1e-9)
+
+    @pytest.mark.parametrize("df", [1, 2, 9, 39, 500])
+    def test_the_distributions_are_scipys(self, df):
+        values, chance = spreads(df)
+        assert values[[0, -1]] * df**0.5 == pytest.approx([stats.chi.ppf(1e-15, df), stats.chi.isf(1e-15, df)])
+        assert chance.sum() == pytest.approx(1, abs=1e-9)
+        density = stats.chi.pdf(values[1::2] * df**0.5, df)
+        assert chance[1::2] / chance[1::2].sum() == pytest.approx(density / density.sum(), rel=1e-9, abs=1e-30)
+        assert beyond(0.025, df) == stats.t.isf(0.025, df)
 
     def test_more_of_anything_shows_less(self):
         least = smallest_effect(**SIZE, **NOISE)

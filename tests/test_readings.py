@@ -1,7 +1,9 @@
 """Readings: what ugly replies say, under strict, lenient and forced."""
 
 import re
+import sys
 import time
+import unicodedata
 from fractions import Fraction
 
 import pytest
@@ -12,6 +14,7 @@ from ugly import MISREAD, UGLY
 from codedose.errors import DataError
 from codedose.tables import READINGS
 from codedose.tasks import TASKS, task_named
+from codedose.tasks.plain import plain
 from codedose.tasks.programs import in_code
 from codedose.tasks.readings import normal, outcome, read, strict_and_lenient, verdict
 
@@ -401,3 +404,10 @@ def test_every_task_reads_its_own_format_sentence_as_no_answer():
     for task in TASKS:
         asked = re.findall(r'"(Answer: <[^"]+>)"', task.answer_format)
         assert [read(task, line, reading) for line in asked for reading in READINGS] == [None] * 3 * len(asked)
+
+
+def test_every_digit_of_every_script_reads_as_its_own():
+    """Unicode's decimal digits (category Nd), looked for one by one."""
+    digits = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Nd"]
+    assert len(digits) > 600
+    assert plain("".join(digits)) == "".join(str(unicodedata.decimal(digit)) for digit in digits)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 from codedose.errors import StudyError
@@ -49,7 +50,7 @@ class Cell:
     def is_tuned_here(self) -> bool:
         return self.arm is not None and self.checkpoint is None and not isinstance(self.arm, Between)
 
-    @property
+    @cached_property
     def name(self) -> str:
         if self.arm is None:
             return f"{self.backbone.name}/{UNTUNED}"

@@ -5,10 +5,17 @@ The model. Training takes 6 floating-point operations per parameter and token; a
 TFLOP/s bfloat16 dense, 3.35 TB/s, NVIDIA's data sheet), of which training reaches 40 % and decoding
 60 % of the bandwidth; one CPU core reaches 100 GFLOP/s and reads 5 GB/s. A prediction calibrated on the machine at
 hand is better than this one, and says so; this one only says which order of magnitude to expect.
+
+On several GPUs each takes the next piece of work that may start, cell by cell: first a cell's training, which as many
+GPUs share as its memory needs, then its losses and tasks side by side. Loading models, CPU steps (pool, arms, scores,
+report: minutes) and what sharing a training costs are left out.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
+from codedose.cells import cells
 from codedose.study import Backbone, Study, TaskUse
 from codedose.tables import LABELS
 
@@ -24,6 +31,7 @@ CORE_FLOPS, CORE_BYTES = 100e9, 5e9
 
 # Bytes a parameter while tuning with AdamW: float32 weights, gradients and two moments; and in a bfloat16 file.
 TUNING_BYTES, FILE_BYTES = 16, 2
+GPU_MEMORY = 80e9  # bytes: the smaller of the H100s
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,15 @@ class Cost:
     gpu_memory: float  # bytes, for the largest backbone, activations left out
     download: float  # bytes
     checkpoints: float  # bytes kept
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Expected seconds: of one training, of one cell's losses on held-out text, and of asking each task by name."""
+
+    tune: float
+    loss: float
+    tasks: Mapping[str, float]
 
 
 def cost(study: Study) -> Cost:
@@ -69,6 +86,64 @@ def cost(study: Study) -> Cost:
     )
 
 
+@dataclass(frozen=True)
+class Chain:
+    """A cell's work in seconds of one GPU: its training, shared by so many GPUs, then what may go side by side."""
+
+    training: float
+    shared_by: int
+    asking: Sequence[float]
+
+    @property
+    def longest(self) -> float:
+        """Seconds that it takes with any number of GPUs."""
+        return self.training / self.shared_by + max(self.asking)
+
+
+def chains(study: Study) -> Iterator[Chain]:
+    """The work of a study on GPUs, cell by cell; `study` says the limits of all of its tasks."""
+    each = {backbone.name: seconds(study, backbone, gpu=True) for backbone in study.backbones}
+    for cell in cells(study):
+        found = each[cell.backbone.name]
+        asking = (*([found.loss] if study.mix.held_out else []), *found.tasks.values())
+        yield Chain(found.tune if cell.is_tuned_here else 0.0, shared_by(study, cell.backbone), asking)
+
+
+def shared_by(study: Study, backbone: Backbone) -> int:
+    """How many GPUs must share one training for their memory to hold it, activations left out."""
+    each = TUNING_BYTES if study.tune.method == "full" else FILE_BYTES
+    return int(-(-backbone.scale * 1e9 * each // GPU_MEMORY))
+
+
+def wall_seconds(work: Sequence[Chain], gpus: int) -> float:
+    """Seconds until so many GPUs have done all of it, each taking the first piece that may start.
+
+    A training that more GPUs would have to share than there are is taken to fit all the same.
+    """
+    waiting: list[tuple[int, int, float, int]] = []  # cell, place in it, seconds, GPUs
+    for number, chain in enumerate(work):
+        training = (number, 0, chain.training, min(chain.shared_by, gpus))
+        waiting += [training] if chain.training else asked(number, chain)
+    heapify(waiting)
+    busy: list[tuple[float, int, int, int]] = []  # until when, cell, place, GPUs
+    now, free = 0.0, gpus
+    while waiting or busy:
+        while waiting and waiting[0][3] <= free:
+            number, place, took, wanted = heappop(waiting)
+            free -= wanted
+            heappush(busy, (now + took / wanted, number, place, wanted))
+        now, number, place, wanted = heappop(busy)
+        free += wanted
+        for piece in asked(number, work[number]) if place == 0 else ():
+            heappush(waiting, piece)
+    return now
+
+
+def asked(number: int, chain: Chain) -> list[tuple[int, int, float, int]]:
+    """What follows a cell's training: cell, place in it, seconds, GPUs."""
+    return [(number, place, took, 1) for place, took in enumerate(chain.asking, 1)]
+
+
 def runs_of(study: Study, backbone: Backbone) -> int:
     """Trainings of one backbone: those that were done elsewhere are not among them."""
     elsewhere = sum(each.backbone == backbone.name and each.arm not in study.foreign for each in study.joined or ())
@@ -79,10 +154,18 @@ def hours(study: Study, asked: int, *, gpu: bool) -> float:
     """Hours of one GPU, or of one CPU core, for all backbones."""
     total = 0.0
     for backbone in study.backbones:
-        total += runs_of(study, backbone) * seconds_to_tune(study, backbone, gpu=gpu)
-        total += asked * seconds_to_measure(study, backbone, gpu=gpu)
-        total += asked * sum(seconds_to_ask(study, backbone, task, gpu=gpu) for task in study.tasks)
+        each = seconds(study, backbone, gpu=gpu)
+        total += runs_of(study, backbone) * each.tune + asked * (each.loss + sum(each.tasks.values()))
     return total / 3600
+
+
+def seconds(study: Study, backbone: Backbone, *, gpu: bool) -> Seconds:
+    """What the steps of one backbone are expected to take on one GPU or one CPU core."""
+    return Seconds(
+        tune=seconds_to_tune(study, backbone, gpu=gpu),
+        loss=seconds_to_measure(study, backbone, gpu=gpu),
+        tasks={task.name: seconds_to_ask(study, backbone, task, gpu=gpu) for task in study.tasks},
+    )
 
 
 def example_tokens(study: Study) -> int:

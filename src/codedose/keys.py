@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
+
+PLAIN = (str, int, float, bool)
+OTHER = re.compile("[^a-z0-9.]+")  # than a slug is made of
 
 
 def canonical(value: object) -> object:
@@ -12,7 +16,7 @@ def canonical(value: object) -> object:
     Raises TypeError for values such as functions, sets and open files, and for mapping keys
     that are not text: two different keys must never become the same text.
     """
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, PLAIN):
         return value
     if isinstance(value, Mapping):
         for key in value:
@@ -43,6 +47,5 @@ def file_digest(path: Path) -> str:
 
 def slug(name: str, longest: int = 60) -> str:
     """`name` as a safe part of a path: small ASCII letters, digits, dots inside, dashes."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c == ".") else "-" for c in name.lower())
-    kept = "-".join(part for part in kept.split("-") if part).strip(".-")[:longest].strip(".-")
+    kept = OTHER.sub("-", name.lower()).strip(".-")[:longest].strip(".-")
     return kept or hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]

@@ -20,7 +20,7 @@ from codedose import stages, tables
 from codedose.backbone import BUILTIN, cached_digest, identity
 from codedose.backbone import missing as missing_backbone
 from codedose.cells import Between, Cell, cells, ends
-from codedose.cost import seconds_to_ask, seconds_to_measure, seconds_to_tune
+from codedose.cost import Seconds, seconds
 from codedose.errors import DataError, MachineError, StudyError
 from codedose.generate import resolved
 from codedose.joined import missing as missing_checkpoint
@@ -103,7 +103,7 @@ class Planner:
         losses: list[Step] = []
         asked: list[Step] = []
         scored: list[Step] = []
-        for cell in cells(self.study):
+        for cell in self.cells:
             if cell.name in self.without:
                 continue
             tune = self.tune(cell) if cell.is_tuned_here else None
@@ -118,10 +118,14 @@ class Planner:
         analyse = self.analyse(scored)
         return [*told, analyse, self.report(analyse, [*scored, *asked, *tunes, *losses])]
 
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        return tuple(cells(self.study))
+
     @property
     def has_cells(self) -> bool:
         """Whether any tuned cell is left to say something about."""
-        return any(cell.arm and cell.name not in self.without for cell in cells(self.study))
+        return any(cell.arm and cell.name not in self.without for cell in self.cells)
 
     @cached_property
     def pool(self) -> Step:
@@ -201,7 +205,7 @@ class Planner:
     @cached_property
     def draws(self) -> dict[tuple[str, int], Step]:
         """One step an arm and draw, made once and shared by all backbones and seeds that are tuned on it."""
-        mix, trained = self.study.mix, [cell for cell in cells(self.study) if cell.is_tuned_here]
+        mix, trained = self.study.mix, [cell for cell in self.cells if cell.is_tuned_here]
         needed = {(cell.arm.name, cell.draw) for cell in trained if cell.arm}
         every = product(mix.arms, range(mix.draws))
         return {(arm.name, draw): self.mix(arm, draw) for arm, draw in every if (arm.name, draw) in needed}
@@ -231,9 +235,9 @@ class Planner:
 
     def drawn(self, cell: Cell) -> Step:
         """The training set of a tuned cell."""
-        return next(
-            step for (arm, draw), step in self.draws.items() if cell.arm and (arm, draw) == (cell.arm.name, cell.draw)
-        )
+        if cell.arm is None or cell.draw is None:
+            raise ValueError(f"{cell.name} is not tuned, so it has no training set")
+        return self.draws[cell.arm.name, cell.draw]
 
     @cached_property
     def balance(self) -> Step:
@@ -255,7 +259,7 @@ class Planner:
     @cached_property
     def lengths(self) -> dict[str, Step]:
         """One step a backbone that is tuned here: what its tokenizer makes of the arms, before anything is trained."""
-        tuned = [cell for cell in cells(self.study) if cell.is_tuned_here and cell.name not in self.without]
+        tuned = [cell for cell in self.cells if cell.is_tuned_here and cell.name not in self.without]
         return {cell.backbone.name: self.lengths_of(cell.backbone) for cell in tuned}
 
     def lengths_of(self, backbone: Backbone) -> Step:
@@ -348,9 +352,25 @@ class Planner:
     def is_hub_dataset(self, path: str) -> bool:
         return is_on_hub(path) and not (self.base / path).exists()
 
-    @property
-    def prompt(self) -> dict[str, object]:
+    @cached_property
+    def prompt(self) -> Mapping[str, Any]:
         return {"template": self.study.prompt.template, "system": self.study.prompt.system}
+
+    @cached_property
+    def words(self) -> Mapping[str, Mapping[str, str]]:
+        """The words before the questions of each task."""
+        return {name: words_of(task) for name, task in self.tasks.items()}
+
+    @cached_property
+    def expected(self) -> Mapping[str, Seconds]:
+        """What the steps of each backbone are expected to take, by its name."""
+        gpu = self.gpus > 0
+        return {backbone.name: seconds(self.whole, backbone, gpu=gpu) for backbone in self.study.backbones}
+
+    @cached_property
+    def hows(self) -> Mapping[str, Mapping[str, Any]]:
+        """How each backbone is trained, by its name."""
+        return {backbone.name: self.how(backbone) for backbone in self.study.backbones}
 
     def how(self, backbone: Backbone) -> dict[str, Any]:
         """How a backbone is trained, without what decides nothing about a single training."""
@@ -369,7 +389,7 @@ class Planner:
         may = means.together == "always" or (means.together == "measured" and self.gpus > 0)
         if self.study.tune.lora is None or means.processes > 1 or not may:
             return {}
-        tuned = [cell for cell in cells(self.study) if cell.is_tuned_here and cell.name not in self.without]
+        tuned = [cell for cell in self.cells if cell.is_tuned_here and cell.name not in self.without]
         each = {b.name: [cell for cell in tuned if cell.backbone == b] for b in self.study.backbones}
         return {name: self.together_of(own) for name, own in each.items() if len(own) > 1}
 
@@ -382,17 +402,17 @@ class Planner:
             backbone.name,
             stages.together_step,
             VERSIONS["together"],
-            {"runs": runs, "how": self.how(backbone), "prompt": self.prompt},
+            {"runs": runs, "how": self.hows[backbone.name], "prompt": self.prompt},
             tuple(draws),
             after=(self.lengths[backbone.name],),
             identity={"backbone": self.identities[backbone.name]},
             given={
                 "backbone": self.loadable(backbone),
-                "means": asdict(self.means),
+                "means": self.told_means,
                 "steps": {cell.name: self.tune(cell, alone=True).folder for cell in own},
             },
             where=self.where(backbone),
-            weight=seconds_to_tune(self.study, backbone) * len(own),
+            weight=self.expected[backbone.name].tune * len(own),
             secrets=loading(backbone),
             smaller=stages.smaller_together,
             too_large=TOO_LARGE["tune"],
@@ -406,15 +426,15 @@ class Planner:
             cell.name,
             stages.tune_step,
             VERSIONS["tune"],
-            {"cell": cell.name, "seed": cell.seed, "how": self.how(backbone), "prompt": self.prompt},
+            {"cell": cell.name, "seed": cell.seed, "how": self.hows[backbone.name], "prompt": self.prompt},
             (self.drawn(cell),),
             after=(self.lengths[backbone.name], *before),
             identity={"backbone": self.identities[backbone.name]},
-            given={"backbone": self.loadable(backbone), "means": asdict(self.means)},
+            given={"backbone": self.loadable(backbone), "means": self.told_means},
             perishable=stages.CHECKPOINT,
             kept=self.study.keep_checkpoints,
             where=self.where(backbone, self.means.processes),
-            weight=seconds_to_tune(self.study, backbone),
+            weight=self.expected[backbone.name].tune,
             secrets=(*loading(backbone), *needed_for(TRACKERS, self.means.report_to)),
             has_scratch=True,
             smaller=stages.smaller_training,
@@ -433,7 +453,7 @@ class Planner:
             given=self.loaded_from(cell),
             consumes=(tune,) if tune else (),
             where=self.where(cell.backbone),
-            weight=seconds_to_measure(self.study, cell.backbone),
+            weight=self.expected[cell.backbone.name].loss,
             secrets=loading(cell.backbone),
             too_large=TOO_LARGE["loss"],
         )
@@ -465,18 +485,18 @@ class Planner:
                 "prompt": self.prompt,
             },
             (self.items[task.name], *([tune] if tune else [])),
-            identity={"asked": words_of(self.tasks[task.name]), **self.untuned_identity(cell, tune)},
-            given={"words": words_of(self.tasks[task.name]), **self.loaded_from(cell)},
+            identity={"asked": self.words[task.name], **self.untuned_identity(cell, tune)},
+            given={"words": self.words[task.name], **self.loaded_from(cell)},
             consumes=(tune,) if tune else (),
             where=self.where(cell.backbone),
-            weight=seconds_to_ask(self.study, cell.backbone, task),
+            weight=self.expected[cell.backbone.name].tasks[task.name],
             secrets=loading(cell.backbone),
             has_scratch=True,  # and nothing smaller: how replies are batched decides them in the last digit
             too_large=TOO_LARGE["generate"],
         )
 
-    @property
-    def asking(self) -> dict[str, Any]:
+    @cached_property
+    def asking(self) -> Mapping[str, Any]:
         """How questions are asked, with the engine that this machine has for `auto`."""
         how = self.study.generate
         return {**how.model_dump(), "engine": resolved(how.engine, gpus=self.gpus)}
@@ -569,8 +589,19 @@ class Planner:
         except MachineError:  # told by `missing`; a plan is possible all the same
             return {"missing": backbone.model}
 
-    def loadable(self, backbone: Backbone) -> dict[str, Any]:
+    @cached_property
+    def told_means(self) -> Mapping[str, Any]:
+        return asdict(self.means)
+
+    def loadable(self, backbone: Backbone) -> Mapping[str, Any]:
         """A backbone as `backbone.resolve` takes it, with its local path made whole."""
+        return self.loadables[backbone.name]
+
+    @cached_property
+    def loadables(self) -> Mapping[str, Mapping[str, Any]]:
+        return {backbone.name: self.found(backbone) for backbone in self.study.backbones}
+
+    def found(self, backbone: Backbone) -> dict[str, Any]:
         near = self.base / backbone.model
         local = backbone.model != BUILTIN and near.exists()
         code = {"remote_code": True} if backbone.remote_code else {}

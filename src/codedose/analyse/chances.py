@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import special
 
 from codedose.analyse.contrasts import NO_SPREAD, trend
 from codedose.analyse.moments import Likeness, difficulties
 from codedose.analyse.simulate import Spread, bent, generator, luck_of, moved
-from codedose.analyse.student import noncentrality
+from codedose.analyse.student import beyond, noncentrality
 
 Floats = NDArray[np.float64]
 CLASSES = 8  # of items by difficulty; 8 or 64 give the same noise within 1 %
@@ -140,7 +140,7 @@ def finds(values: Floats, confidence: float) -> Floats:
     """Whether Student's t over draws (last axis) finds each row different from 0; not where draws do not vary."""
     draws = values.shape[-1]
     sd = values.std(axis=-1, ddof=1)
-    edge = stats.t.isf((1 - confidence) / 2, draws - 1) * sd / math.sqrt(draws)
+    edge = beyond((1 - confidence) / 2, draws - 1) * sd / math.sqrt(draws)
     found: Floats = ((np.abs(values.mean(axis=-1)) > edge) & (sd > NO_SPREAD)).astype(np.float64)
     return found
 
@@ -190,6 +190,8 @@ def smallest(size: Size, likeness: Likeness, ask: Ask, *, name: str) -> Found | 
 
 def crossing(apart: Floats, power: float, confidence: float) -> float:
     """By how much values around 0 must be moved for a share `power` of them to be found."""
+    from scipy import optimize
+
     high = 1.0
     while finds(apart + high, confidence).mean() < power and high < 1e4:
         high *= 2

@@ -7,7 +7,6 @@ a trend over shares. One number per draw remains, so that draws are what is coun
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
 
 from codedose.analyse.views import GROUP, VIEW, averaged, by_group, by_view
 from codedose.named import CUBIC, LINEAR, QUADRATIC, T_OVER_DRAWS
@@ -84,6 +83,8 @@ def over_draws(values: pl.DataFrame, confidence: float, margin: float | None) ->
     tests, Schuirmann 1987); null with fewer than three draws or no margin. What is not defined is
     null, and `why` gives the reason.
     """
+    from scipy import stats
+
     rows = values.group_by([*CONTRAST, "kind", "reason"], maintain_order=True).agg(
         estimate=pl.col("value").mean(), sd=pl.col("value").std(), n_draws=pl.len().cast(pl.Int64)
     )

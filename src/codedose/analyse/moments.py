@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from codedose.analyse.grid import complete
 from codedose.analyse.power import run_points, variances
@@ -127,7 +127,7 @@ def of_logits(means: Sequence[float], of_items: Floats, shared: Floats) -> dict[
 
 def difficulties(count: int) -> Floats:
     """`count` values that stand for a standard normal distribution, each for an equal part of it."""
-    return np.asarray(stats.norm.ppf((np.arange(count) + 0.5) / count), dtype=np.float64)
+    return np.asarray(special.ndtri((np.arange(count) + 0.5) / count), dtype=np.float64)
 
 
 def logit_sd(mean: float, variance: float) -> float:

@@ -15,6 +15,8 @@ TOGETHER = "together"
 def without_failed(planner: Planner, outcome: Outcome) -> Planner:
     """The same study without the cells and the losses that failed, for a partial report that names them."""
     failed = [*(failure.step for failure in outcome.failed), *outcome.blocked]
+    if not failed:
+        return planner
     why = behind(planner.steps, outcome.failed, {step.key for step in failed})
     return replace(planner, without=failed_cells(failed), unmeasured=failed_cells(failed, ("loss",)), why=why)
 

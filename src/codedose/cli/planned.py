@@ -14,7 +14,7 @@ from codedose.cells import cells
 from codedose.cli.foreseen import POWER, Like, assumed, detectable, for_margin
 from codedose.cli.show import as_json as print_json
 from codedose.cli.show import as_table, plain, span
-from codedose.cost import LOSS_BEARING, PROMPT_READ, cost, example_tokens
+from codedose.cost import GPU_MEMORY, LOSS_BEARING, PROMPT_READ, chains, cost, example_tokens, wall_seconds
 from codedose.errors import MachineError
 from codedose.label.llm import cost as price
 from codedose.plan import VERSIONS, Planner
@@ -26,7 +26,7 @@ from codedose.study import Study, Tune
 from codedose.tune.forecast import Draw, forecast, made_up
 from codedose.tune.means import Means
 
-LARGE_GPU = 80e9  # bytes
+SEVERAL = (1, 8, 64)  # GPUs for which a plan says the hours
 PENDING = (
     "which examples are excluded is known once the leak search has run; what was trained before on the same "
     "examples will then not be trained again"
@@ -61,6 +61,7 @@ def describe(planner: Planner, store: Store, like: Like | None = None) -> dict[s
         "pending": PENDING if planner.is_pending else None,
         "why": reasons(store, left),
         "cost": asdict(cost(planner.whole)),
+        "on_gpus": on_gpus(planner),
         "smallest_effect": detectable(study, like),
         "margin": study.analyse.margin,
         "for_margin": for_margin(study, like),
@@ -152,11 +153,22 @@ def labelling(planner: Planner, store: Store) -> str | None:
     return f"{asked}, about {ahead.tokens:,} tokens, about ${ahead.dollars:,.2f}"
 
 
+def on_gpus(planner: Planner) -> dict[str, Any]:
+    """Hours of the whole study by the number of GPUs, those of this machine among them, and what bounds them."""
+    work = list(chains(planner.whole))
+    counts = sorted({*SEVERAL, planner.gpus} - {0})
+    return {
+        "hours": {str(gpus): wall_seconds(work, gpus) / 3600 for gpus in counts},
+        "longest_cell": max(chain.longest for chain in work) / 3600,
+        "sharing_a_training": max(chain.shared_by for chain in work),
+    }
+
+
 def too_small(planner: Planner) -> list[str]:
     """Where this machine's memory does not hold a training run, as sentences."""
     needed = cost(planner.whole).gpu_memory
     if planner.gpus:
-        if needed > LARGE_GPU:
+        if needed > GPU_MEMORY:
             return [
                 f"full tuning of the largest backbone takes {needed / 1e9:.0f} GB before activations: more than one "
                 "80 GB GPU holds; share a training out with codedose run --processes 2 --sharded, or more of them"
@@ -258,6 +270,7 @@ def tell_cost(described: Mapping[str, Any]) -> None:
         f"time       about {span(found['gpu_hours'] * 3600)} on one H100-class GPU, or "
         f"{span(found['cpu_hours'] * 3600)} on two CPU cores (a stated model, not a measurement: see cost.py)"
     )
+    print(f"GPUs       {gpus_in_words(described['on_gpus'])}")
     print(
         f"memory     {found['gpu_memory'] / 1e9:,.1f} GB of weights, gradients and optimiser states "
         "for the largest backbone"
@@ -280,6 +293,14 @@ def tell_cost(described: Mapping[str, Any]) -> None:
         print(f"           {plain(sentence)}")
     print(f"margin     {margin_in_words(described['margin'], described['for_margin'])}")
     print()
+
+
+def gpus_in_words(found: Mapping[str, Any]) -> str:
+    """The hours on several GPUs, in words."""
+    told = ", ".join(f"{span(hours * 3600)} on {gpus}" for gpus, hours in found["hours"].items())
+    shared = found["sharing_a_training"]
+    sharing = f", if {shared} share each training of the largest backbone" if shared > 1 else ""
+    return f"about {told}{sharing}; one cell alone takes {span(found['longest_cell'] * 3600)} with any number of them"
 
 
 def margin_in_words(margin: float, design: Mapping[str, int] | None) -> str:

@@ -15,9 +15,12 @@ from codedose.cli.show import AsJson
 from codedose.errors import CodedoseError, StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from codedose.plan import Planner
     from codedose.runner.schedule import Outcome, Teller
     from codedose.runner.store import Store
+    from codedose.tune.means import Means
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study file (YAML)")]
 StorePath = Annotated[
@@ -96,7 +99,7 @@ def run(
     json: AsJson = False,
 ) -> None:
     """Run a study, or go on with it: what is done is never done again."""
-    from dataclasses import replace
+    from functools import partial
 
     from codedose.cli.ran import conclude, make_ready
     from codedose.cli.show import Bars, Lines
@@ -104,18 +107,17 @@ def run(
 
     opened = store_of(study, store)
     refuse_memory(opened)
-    planner = planner_of(study, opened, cores, gpus)
-    means = means_of(
+    means = partial(
+        means_of,
         checkpointing,
         states,
         report_to,
-        project=planner.study.name,
         folder=opened.root / "trackers",
         processes=processes,
         sharded=sharded,
         together="never" if together == "measured" and is_url(opened.url) else together,  # they share a disk
     )
-    planner = replace(planner, means=means)
+    planner = planner_of(study, opened, cores, gpus, means)
     make_ready(planner, study)
     teller = Bars() if sys.stdout.isatty() and not json else Lines()
     if json:
@@ -226,18 +228,32 @@ def doctor(json: AsJson = False) -> None:
     raise typer.Exit(examine(as_json_=json))
 
 
-def planner_of(study: Path, store: "Store", cores: int | None = None, gpus: int | None = None) -> "Planner":
-    """The plan of a study file for this machine, as far as the store lets it be known."""
+def planner_of(
+    study: Path,
+    store: "Store",
+    cores: int | None = None,
+    gpus: int | None = None,
+    means: "Callable[..., Means] | None" = None,
+) -> "Planner":
+    """The plan of a study file for this machine, as far as the store lets it be known.
+
+    `means` are made for the study's name, as the project of what they tell.
+    """
     from codedose.plan import Planner, settled
     from codedose.study import load
+    from codedose.tune.means import Means
 
     gpus = count_gpus() if gpus is None else gpus
-    planner = Planner(load(study), study.parent, cores=cores or available_cores(), gpus=gpus)
+    told = load(study)
+    how = means(project=told.name) if means else Means()
+    planner = Planner(told, study.parent, cores=cores or available_cores(), gpus=gpus, means=how)
     try:
-        planner.steps  # noqa: B018 - a task or backbone that cannot be is told before a store is touched
+        planner.identities, planner.leaks  # noqa: B018 - what cannot be is told before a store is asked
+        planner = settled(planner, store)
+        planner.steps  # noqa: B018
     except CodedoseError as problem:
         raise type(problem)(f"{study}: {problem}") from None
-    return settled(planner, store)
+    return planner
 
 
 def store_of(study: Path, store: str | None) -> "Store":

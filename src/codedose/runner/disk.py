@@ -111,7 +111,7 @@ class Disk(Store):
         for draft in drafts:
             if not any(draft.name.endswith(attempt) for attempt in alive):
                 remove_tree(draft)
-        for gone in (*self.root.glob(f"*/{GONE}*"), *self.root.glob(f"*/*/{GONE}*")):
+        for gone in self.root.glob(f"*/{GONE}*"):
             remove_tree(gone)
         for pattern in (f"{DRAFT}*", f"studies/{DRAFT}*", f"leases/*/{DRAFT}*"):
             for half in self.root.glob(pattern):
@@ -214,7 +214,7 @@ class Disk(Store):
         if not step.perishable or step.kept or not part.is_dir() or part.is_symlink():
             return 0
         size = size_of(part)
-        remove_tree(out_of_sight(part))
+        remove_tree(out_of_sight(part, part.parent.parent))
         return size
 
     def keep_log(self, folder: str) -> None:
@@ -310,9 +310,12 @@ def size_of(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def out_of_sight(place: Path) -> Path | None:
-    """Move a folder out of sight, so that nobody reads a half of it; where it is now, None where there was none."""
-    gone = place.parent / f"{GONE}{place.name}-{secrets.token_hex(4)}"
+def out_of_sight(place: Path, into: Path | None = None) -> Path | None:
+    """Move a folder out of sight, so that nobody reads a half of it; where it is now, None where there was none.
+
+    Beside itself, or into a folder; a part of a step into that of the kind, where a sweep need not look into each step.
+    """
+    gone = (into or place.parent) / f"{GONE}{place.name}-{secrets.token_hex(4)}"
     try:
         os.replace(place, gone)
     except FileNotFoundError:

@@ -1,14 +1,15 @@
 """What must run, in which order, within the slots of this machine; what fails is told, never hidden."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
+from codedose.runner.agenda import Agenda
 from codedose.runner.failures import Patience
 from codedose.runner.lease import Lacking, NotNow
 from codedose.runner.perform import perform
-from codedose.runner.step import Progress, Step
+from codedose.runner.step import Progress, Step, Where
 from codedose.runner.store import Store
 from codedose.runner.tries import NEVER, Failure, Tried, failure_of, next_try
 
@@ -100,50 +101,44 @@ def run(
     None holds a slot meanwhile.
     """
     outcome = Outcome()
-    left = {step.key: step for step in to_run(store, steps)}
+    agenda = Agenda(steps, to_run(store, steps))
     named = {step.folder: step for step in steps}
-    for step in steps:  # freed now where a run was killed before it could
-        free(store, step, list(left.values()))
-    tell.planned(list(left.values()))
+    for need in agenda.unwanted(steps):  # freed now where a run was killed before it could
+        store.release(need)
+    tell.planned(list(agenda.left.values()))
     running: dict[Future[None], Step] = {}
     tried: dict[str, Tried] = {}
-    broken: set[str] = set()
     put_off: dict[str, float] = {}  # by key, until when
     gone: dict[str, int] = {}  # by key, how often what it needs was gone
-    while left or running:
-        for step in ready(left, running.values(), broken, slots, set(put_off)):
-            del left[step.key]
+    while agenda or running:
+        for step in agenda.take(Room(slots, running.values()), put_off):
             tell.started(step)
             running[submit(store, step, telling(tell, step))] = step
-        outcome.blocked += take_blocked(left, broken)
-        if not left and not running:
-            break
         for future in ended(running, put_off):
             step = running.pop(future)
             problem = future.exception()
             if isinstance(problem, NotNow) and gone.get(step.key, 0) < TOO_OFTEN:
-                left[step.key] = step
+                agenda.again(step)
                 put_off[step.key] = time.monotonic() + AGAIN
                 if isinstance(problem, Lacking) and problem.folder in named:
                     gone[step.key] = gone.get(step.key, 0) + 1
-                    need = named[problem.folder]
-                    if need.key not in {each.key for each in running.values()}:
-                        left = {need.key: need, **left}
+                    agenda.redo(named[problem.folder])
                 continue
             failure, tried[step.key] = failure_of(step, problem, tried.get(step.key, NEVER))
             if failure and (again := next_try(failure, tried[step.key], patience)):
-                left[step.key], tried[step.key], pause = again
+                smaller, tried[step.key], pause = again
+                agenda.again(smaller)
                 put_off[step.key] = time.monotonic() + pause
                 tell.again(step, failure)
                 continue
             tell.ended(step, failure)
             if failure:
                 outcome.failed.append(failure)
-                broken.add(step.key)
+                outcome.blocked += agenda.failed(step)
             else:
                 outcome.performed.append(step)
-                failed = [failure.step for failure in outcome.failed]  # they will want it when they are tried again
-                free(store, step, [*left.values(), *running.values(), *failed, *outcome.blocked])
+                for need in agenda.done(step):
+                    store.release(need)
     return outcome
 
 
@@ -164,40 +159,20 @@ def telling(tell: Teller, step: Step) -> Progress:
     return lambda done, of, note: tell.moved(step, done, of, note)
 
 
-def ready(
-    left: Mapping[str, Step], running: Iterable[Step], broken: set[str], slots: Slots, put_off: Collection[str] = ()
-) -> list[Step]:
-    """Steps whose needs are met, which are not put off and which fit into the free slots, in the plan's order."""
-    busy = list(running)
-    cores = slots.cores - sum(min(step.where.cores, slots.cores) for step in busy)
-    gpus = slots.gpus - sum(min(step.where.gpus, slots.gpus) for step in busy)
-    waiting = set(left) | broken | {step.key for step in busy}
-    chosen = []
-    for step in left.values():
-        if step.key in put_off or any(need.key in waiting for need in step.waits_for):
-            continue
-        wants_cores, wants_gpus = min(step.where.cores, slots.cores), min(step.where.gpus, slots.gpus)
-        if wants_cores <= cores and wants_gpus <= gpus:
-            chosen.append(step)
-            cores, gpus = cores - wants_cores, gpus - wants_gpus
-    return chosen
+class Room:
+    """What is left of the slots beside the steps that run. A step that wants more than there is takes all."""
 
+    def __init__(self, slots: Slots, busy: Iterable[Step]) -> None:
+        self.slots, self.cores, self.gpus = slots, slots.cores, slots.gpus
+        for step in busy:
+            self.take(step.where)
 
-def take_blocked(left: dict[str, Step], broken: set[str]) -> list[Step]:
-    """Remove and return the steps that wait for a broken one; they count as broken from then on."""
-    blocked = []
-    for step in list(left.values()):
-        if any(need.key in broken for need in step.waits_for):
-            broken.add(step.key)
-            blocked.append(left.pop(step.key))
-    return blocked
+    def take(self, where: Where) -> None:
+        self.cores -= min(where.cores, self.slots.cores)
+        self.gpus -= min(where.gpus, self.slots.gpus)
 
-
-def free(store: Store, step: Step, left: Sequence[Step]) -> None:
-    """Free the perishable parts that `step` was the last to consume."""
-    for need in step.consumes:
-        if need.perishable and not any(need in other.consumes for other in left):
-            store.release(need)
+    def holds(self, where: Where) -> bool:
+        return min(where.cores, self.slots.cores) <= self.cores and min(where.gpus, self.slots.gpus) <= self.gpus
 
 
 def inline(store: Store, step: Step, progress: Progress) -> "Future[None]":

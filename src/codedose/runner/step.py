@@ -1,7 +1,7 @@
 """Step: one unit of work, and the key that names it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 from codedose.keys import fingerprint, slug
@@ -46,7 +46,7 @@ class Step:
         needed = [step.key for step in self.needs]
         return fingerprint(self.kind, self.version, self.settings, self.identity, needed)
 
-    @property
+    @cached_property
     def waits_for(self) -> tuple["Step", ...]:
         """The steps without which this one does not start."""
         return (*self.needs, *self.after)
@@ -60,6 +60,30 @@ class Step:
     def name(self) -> str:
         """Its folder without its key: what versions of one step have in common."""
         return f"{self.kind}/{slug(self.label)}"
+
+    def __getstate__(self) -> dict[str, object]:
+        """What travels to a worker: of the steps it needs only what names them, not what they themselves rest on.
+
+        Else each step would carry its whole past along, and the report all of a plan.
+        """
+        names = {id(need): named(need) for need in self.needs}
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        linked = {
+            "needs": tuple(names[id(need)] for need in self.needs),
+            "consumes": tuple(names[id(need)] for need in self.consumes),
+        }
+        return {**own, **linked, "after": (), "key": self.key}
+
+
+def named(step: Step) -> Step:
+    """A step that has the name and the key of another, and nothing to do."""
+    bare = Step(step.kind, step.label, nothing, step.version, perishable=step.perishable)
+    vars(bare)["key"] = step.key
+    return bare
+
+
+def nothing(inputs: object, out: object, *, progress: Progress) -> None:
+    """What a step does that is only named."""
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,8 @@ VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "�
 
 def foreign_signs() -> dict[int, str]:
     """Every script's decimal digits as 0-9, full-width ASCII as ASCII, typographic signs as plain ones."""
-    signs = {
-        code: str(unicodedata.decimal(chr(code)))
-        for code in range(128, sys.maxunicode + 1)
-        if unicodedata.category(chr(code)) == "Nd"
-    }
+    zeros = {code - unicodedata.decimal(chr(code)) for code in range(130, sys.maxunicode, 10) if chr(code).isdecimal()}
+    signs = {zero + digit: str(digit) for zero in zeros for digit in range(10)}  # in Unicode they stand in tens
     signs |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
     signs |= {ord(sign): f" {plain}" for sign, plain in VULGAR.items()}
     signs[ord("İ")] = "I"  # the one sign whose lower case is longer
