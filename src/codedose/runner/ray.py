@@ -1,0 +1,191 @@
+"""The Ray engine: each step is one task of Ray Core, wherever a node has room for it. No state is in Ray.
+
+The store alone says what is done. A driver that dies leaves nothing behind: Ray ends its tasks, the same command goes
+on. Ray tries nothing again by itself. What goes wrong comes back as words; what a lost node loses is StepFailed.
+"""
+
+import pickle
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+from codedose.errors import MachineError
+from codedose.runner.cluster import Cluster, joined, started
+from codedose.runner.guard import Errand, Word, guard
+from codedose.runner.schedule import Slots, StepFailed
+from codedose.runner.step import Progress, Step, Where
+
+TICK = 1.0  # seconds after which a step that has not begun is looked at again
+FRESH = 2.0  # seconds for which a list of nodes is good
+
+Nodes = Sequence[Mapping[str, Any]]  # as ray.nodes() has them
+
+
+class Rays:
+    """An engine over a Ray cluster: that at `address`, or one on this machine while this lasts.
+
+    `patience` is how many seconds a step waits for a node with room for it, where no node has as much at all.
+    """
+
+    def __init__(self, address: str | None, *, cores: int, gpus: int, patience: float) -> None:
+        self.address, self.here, self.patience = address, Slots(cores, gpus), patience
+        self.seen: tuple[float, Nodes] = (0.0, ())
+        self.known = self.here
+        self.marks: dict[Path, Path] = {}
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> "Rays":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for mark in self.marks.values():
+            mark.unlink(missing_ok=True)
+        if "cluster" in self.__dict__:
+            self.cluster.leave()
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster, from the first time that it is needed: a run with nothing to do starts none."""
+        return joined(self.address) if self.address else started(self.here.cores, self.here.gpus)
+
+    @cached_property
+    def task(self) -> Any:
+        import ray
+
+        return ray.remote(max_retries=0, max_calls=0, num_returns="streaming")(guard)
+
+    def nodes(self) -> Nodes:
+        """The nodes that live, at most a moment ago."""
+        with self.lock:
+            if time.monotonic() - self.seen[0] > FRESH:
+                self.seen = (time.monotonic(), self.cluster.nodes())
+            return self.seen[1]
+
+    def slots(self) -> Slots:
+        """What all nodes have; what they had, while there is none."""
+        if self.address is None:
+            return self.here
+        self.known = together(self.nodes()) or self.known
+        return self.known
+
+    def submit(self, root: Path, step: Step, progress: Progress) -> "Future[None]":
+        """Perform `step` on some node; the future ends with it, or with StepFailed."""
+        future: Future[None] = Future()
+        self.cluster  # noqa: B018 - Ray is started and asked from the main thread first
+        threading.Thread(target=self.follow, args=(root, step, progress, future), daemon=True).start()
+        return future
+
+    def follow(self, root: Path, step: Step, progress: Progress, future: "Future[None]") -> None:
+        try:
+            how, *said = self.last_word(root, step, progress)
+            if how != "done":
+                raise StepFailed(said[0], said[1])
+        except Exception as problem:
+            future.set_exception(problem)
+        else:
+            future.set_result(None)
+
+    def last_word(self, root: Path, step: Step, progress: Progress) -> Word:
+        """Send a step once a node is large enough for it, and hear it out: how it ended."""
+        parcel = pickle.dumps((root.absolute(), step))
+        self.await_node(step.where)
+        errand = Errand(parcel, step.where, mark=self.mark(root.absolute()))
+        stream = self.task.options(**demands(step.where), name=step.folder).remote(errand)
+        for word in self.heard(stream, step.where):
+            if word[0] == "progress":
+                progress(*word[1:])
+            elif word[0] != "began":
+                return word
+        return ("failed", "its process on the cluster ended without a word; run the same command again to go on", ())
+
+    def heard(self, stream: Any, where: Where) -> Iterator[Word]:
+        """What a step says, while there is a node that can do it. Raises StepFailed where it is lost."""
+        import ray
+
+        began = False
+        try:
+            while True:
+                if not began and not ray.wait([stream], timeout=TICK)[0]:
+                    self.await_node(where)
+                    continue
+                word: Word = ray.get(next(stream))
+                began = True
+                yield word
+        except StopIteration:
+            return
+        except ray.exceptions.RayError as problem:
+            raise StepFailed(loss(problem), ()) from problem
+        except MachineError:
+            ray.cancel(stream)  # it waits in Ray's line; nobody may do it later, when a node comes after all
+            raise
+
+    def await_node(self, where: Where) -> None:
+        """Wait until some node is large enough. Raises MachineError after the engine's patience."""
+        end = time.monotonic() + self.patience
+        while lacking := shortage(where, self.nodes()):
+            if time.monotonic() > end:
+                raise MachineError(lacking)
+            time.sleep(TICK)
+
+    def mark(self, root: Path) -> Path | None:
+        """A file in the store by which other hosts know it, where the cluster has any."""
+        if len({node["NodeManagerAddress"] for node in self.nodes()}) < 2:
+            return None
+        with self.lock:
+            if root not in self.marks:
+                self.marks[root] = root / f".seen-{uuid4().hex}"
+                self.marks[root].touch()
+            return self.marks[root]
+
+
+def demands(where: Where) -> dict[str, float]:
+    """What Ray is asked for a step."""
+    asked = {"num_cpus": where.cores, "num_gpus": where.gpus, "memory": where.memory}
+    return {name: amount for name, amount in asked.items() if amount}
+
+
+def shortage(where: Where, nodes: Nodes) -> str | None:
+    """What keeps a step from every node, whatever else they do, as a sentence: Ray itself waits for ever in silence."""
+    wanted = {"CPU": where.cores, "GPU": where.gpus, "memory": where.memory}
+    if any(all(node["Resources"].get(name, 0) >= amount for name, amount in wanted.items()) for node in nodes):
+        return None
+    have = "; ".join(sorted({in_words(node["Resources"]) for node in nodes})) or "no node at all"
+    return (
+        f"no node of the cluster has {in_words(wanted)} at once (it has {have}): add such a node and wait for it with "
+        "--wait-for-nodes SECONDS, or ask for less (--cores, --processes, a smaller backbone)"
+    )
+
+
+def in_words(resources: Mapping[str, float]) -> str:
+    """Cores, GPUs and memory in words."""
+    cores, gpus, memory = (resources.get(name, 0) for name in ("CPU", "GPU", "memory"))
+    parts = [f"{cores:g} cores", *([f"{gpus:g} GPUs"] if gpus else []), *([f"{memory / 1e9:.1f} GB"] if memory else [])]
+    return ", ".join(parts)
+
+
+def together(nodes: Nodes) -> Slots | None:
+    """The slots of all nodes; None where there is none."""
+    cores, gpus = (int(sum(node["Resources"].get(name, 0) for node in nodes)) for name in ("CPU", "GPU"))
+    return Slots(max(cores, 1), gpus) if nodes else None
+
+
+def loss(problem: Exception) -> str:
+    """What Ray says of a step that is lost, as one sentence."""
+    from ray import exceptions as known
+
+    first = next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
+    if isinstance(problem, known.OutOfMemoryError):
+        return f"out of memory on its node: {first}"
+    if "No module named" in str(problem):
+        return f"codedose is not installed on a node ({first}): install the same version on all nodes"
+    if isinstance(problem, known.WorkerCrashedError | known.NodeDiedError | known.LocalRayletDiedError):
+        return f"the node or the process that did it was lost ({type(problem).__name__}); the same command tries again"
+    return f"Ray lost it ({type(problem).__name__}: {first}); run the same command again to go on"
