@@ -51,8 +51,11 @@ def joined(address: str) -> Cluster:
             f"--address {address}: Ray's client does not carry what a run needs; start codedose on a node of the "
             "cluster, with host:port or auto"
         )
+    ray = found()
+    if ray.is_initialized():
+        return Cluster()
     try:
-        found().init(address=address, **SILENT)
+        ray.init(address=address, **SILENT)
     except Exception as problem:
         first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise MachineError(
