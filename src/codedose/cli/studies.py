@@ -133,9 +133,7 @@ def run(
     raise typer.Exit(conclude(planner, opened, outcome, as_json=json))
 
 
-def performed(
-    planner: "Planner", store: "Store", teller: "Teller", asked: Asked = HERE
-) -> tuple["Planner", "Outcome"]:
+def performed(planner: "Planner", store: "Store", teller: "Teller", asked: Asked = HERE) -> tuple["Planner", "Outcome"]:
     """Run all of a plan that can be run, by the engine asked for: the plan in the end, and what was done of it.
 
     First the leak search, then what rests on it, then a report without what failed.

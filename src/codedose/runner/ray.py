@@ -17,9 +17,11 @@ from uuid import uuid4
 
 from codedose.errors import MachineError
 from codedose.runner.cluster import Cluster, joined, started
-from codedose.runner.guard import Errand, Word, guard
+from codedose.runner.disk import Disk
+from codedose.runner.errand import Errand, Word, carried_out
 from codedose.runner.schedule import Slots, StepFailed
 from codedose.runner.step import Progress, Step, Where
+from codedose.runner.store import Store
 
 TICK = 1.0  # seconds after which a step that has not begun is looked at again
 FRESH = 2.0  # seconds for which a list of nodes is good
@@ -37,7 +39,7 @@ class Rays:
         self.address, self.here, self.patience = address, Slots(cores, gpus), patience
         self.seen: tuple[float, Nodes] = (0.0, ())
         self.known = self.here
-        self.marks: dict[Path, Path] = {}
+        self.marks: dict[str, Path] = {}
         self.lock = threading.Lock()
 
     def __enter__(self) -> "Rays":
@@ -60,7 +62,7 @@ class Rays:
     def task(self) -> Any:
         import ray
 
-        return ray.remote(max_retries=0, max_calls=0, num_returns="streaming")(guard)
+        return ray.remote(max_retries=0, max_calls=0, num_returns="streaming")(carried_out)
 
     def nodes(self) -> Nodes:
         """The nodes that live, at most a moment ago."""
@@ -76,28 +78,26 @@ class Rays:
         self.known = together(self.nodes()) or self.known
         return self.known
 
-    def submit(self, root: Path, step: Step, progress: Progress) -> "Future[None]":
+    def submit(self, store: Store, step: Step, progress: Progress) -> "Future[None]":
         """Perform `step` on some node; the future ends with it, or with StepFailed."""
         future: Future[None] = Future()
         self.cluster  # noqa: B018 - Ray is started and asked from the main thread first
-        threading.Thread(target=self.follow, args=(root, step, progress, future), daemon=True).start()
+        threading.Thread(target=self.follow, args=(absolute(store), step, progress, future), daemon=True).start()
         return future
 
-    def follow(self, root: Path, step: Step, progress: Progress, future: "Future[None]") -> None:
+    def follow(self, store: Store, step: Step, progress: Progress, future: "Future[None]") -> None:
         try:
-            how, *said = self.last_word(root, step, progress)
-            if how != "done":
-                raise StepFailed(said[0], said[1])
+            judge(*self.last_word(store, step, progress))
         except Exception as problem:
             future.set_exception(problem)
         else:
             future.set_result(None)
 
-    def last_word(self, root: Path, step: Step, progress: Progress) -> Word:
+    def last_word(self, store: Store, step: Step, progress: Progress) -> Word:
         """Send a step once a node is large enough for it, and hear it out: how it ended."""
-        parcel = pickle.dumps((root.absolute(), step))
+        parcel = pickle.dumps((store, step))
         self.await_node(step.where)
-        errand = Errand(parcel, step.where, mark=self.mark(root.absolute()))
+        errand = Errand(parcel, step.where, self.mark(store))
         stream = self.task.options(**demands(step.where), name=step.folder).remote(errand)
         for word in self.heard(stream, step.where):
             if word[0] == "progress":
@@ -135,15 +135,28 @@ class Rays:
                 raise MachineError(lacking)
             time.sleep(TICK)
 
-    def mark(self, root: Path) -> Path | None:
-        """A file in the store by which other hosts know it, where the cluster has any."""
-        if len({node["NodeManagerAddress"] for node in self.nodes()}) < 2:
+    def mark(self, store: Store) -> Path | None:
+        """A file in a store on a disk by which other hosts know it, where the cluster has any."""
+        if not isinstance(store, Disk) or len({node["NodeManagerAddress"] for node in self.nodes()}) < 2:
             return None
         with self.lock:
-            if root not in self.marks:
-                self.marks[root] = root / f".seen-{uuid4().hex}"
-                self.marks[root].touch()
-            return self.marks[root]
+            if store.url not in self.marks:
+                self.marks[store.url] = store.root / f".seen-{uuid4().hex}"
+                self.marks[store.url].touch()
+            return self.marks[store.url]
+
+
+def absolute(store: Store) -> Store:
+    """The store as every process of this machine knows it, wherever it was started."""
+    return Disk(store.root.absolute()) if isinstance(store, Disk) else store
+
+
+def judge(how: str, what: Any, log: Sequence[str]) -> None:
+    """Raise what a step's last word stands for, where it is not done."""
+    if how == "not now":
+        raise what
+    if how != "done":
+        raise StepFailed(what, log)
 
 
 def demands(where: Where) -> dict[str, float]:

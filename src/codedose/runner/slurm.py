@@ -5,20 +5,21 @@ import pickle
 import threading
 import time
 from concurrent.futures import Future
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from codedose.errors import MachineError
 from codedose.runner.children import visible
-from codedose.runner.guard import Errand, Word, words, worker_for
+from codedose.runner.errand import Errand, Word, words, worker_for
+from codedose.runner.ray import absolute, judge
 from codedose.runner.schedule import StepFailed
 from codedose.runner.step import Progress, Step, Where
+from codedose.runner.store import LOGS, Store
 
 ROOM = 4  # GB beside what a step's cost says: Python, torch and a step's tables
 LONGEST = 7 * 24 * 60  # minutes; a queue's own bound holds where it is lower
 TICK = 5.0  # seconds between two looks at a job
-FOLDER = "slurm"  # in the store: what jobs are sent and what they say
+FOLDER = "slurm"  # among the logs of the store: what jobs are sent and what they say
 
 
 class Jobs:
@@ -37,24 +38,22 @@ class Jobs:
         for job in self.jobs.values():
             job.cancel(check=False)
 
-    def submit(self, root: Path, step: Step, progress: Progress) -> "Future[None]":
+    def submit(self, store: Store, step: Step, progress: Progress) -> "Future[None]":
         """Perform `step` in a job; the future ends with it, or with StepFailed. Its lease says how far it is."""
         future: Future[None] = Future()
-        threading.Thread(target=self.follow, args=(root.absolute(), step, future), daemon=True).start()
+        threading.Thread(target=self.follow, args=(absolute(store), step, future), daemon=True).start()
         return future
 
-    def follow(self, root: Path, step: Step, future: "Future[None]") -> None:
+    def follow(self, store: Store, step: Step, future: "Future[None]") -> None:
         try:
-            how, *said = self.last_word(root, step)
-            if how != "done":
-                raise StepFailed(said[0], said[1])
+            judge(*self.last_word(store, step))
         except Exception as problem:
             future.set_exception(problem)
         else:
             future.set_result(None)
 
-    def last_word(self, root: Path, step: Step) -> Word:
-        job = executor(root, step, self.cluster).submit(alone, Errand(pickle.dumps((root, step)), step.where))
+    def last_word(self, store: Store, step: Step) -> Word:
+        job = executor(store, step, self.cluster).submit(alone, Errand(pickle.dumps((store, step)), step.where))
         self.jobs[step.key] = job
         while not job.done():
             time.sleep(self.tick)
@@ -66,13 +65,13 @@ class Jobs:
             raise StepFailed(f"its job {job.job_id} was lost ({type(problem).__name__}: {problem})", ()) from problem
 
 
-def executor(root: Path, step: Step, cluster: str) -> Any:
+def executor(store: Store, step: Step, cluster: str) -> Any:
     """What submits a job of the step's size."""
     try:
         import submitit
     except ImportError:
         raise MachineError("--engine slurm: submitit is not installed: pip install 'codedose[slurm]'") from None
-    made = submitit.AutoExecutor(folder=root / FOLDER, cluster=cluster)
+    made = submitit.AutoExecutor(folder=store.root / LOGS / FOLDER, cluster=cluster)
     made.update_parameters(name=step.kind, timeout_min=LONGEST, **sizes(step.where))
     return made
 

@@ -10,16 +10,16 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from codedose.runner.children import Worker, death, die_with, tail
+from codedose.runner.record import versions
 from codedose.runner.step import Where
-from codedose.runner.store import versions
 
-Word = tuple[Any, ...]  # ("began", host), ("progress", done, of, note); at the end ("done",) or (how, reason, log)
+Word = tuple[Any, ...]  # ("began", host), ("progress", done, of, note), and at the end (how, what of it, log)
 EVERY = 1.0  # seconds between two words on how far a step is: each is a message to the driver
 LIGHT = 4e9  # bytes: a child that needs more is not kept for the next step, as Ray does not count what it holds
 
@@ -32,11 +32,11 @@ class Errand:
 
     parcel: bytes  # (store, step), pickled
     where: Where
-    mark: Path | None = None  # a file in the store, for nodes that may not see it
+    mark: Path | None = None  # a file in a store on a disk, for nodes that may not see it
     version: str = field(default_factory=lambda: versions()["codedose"])
 
 
-def guard(errand: Errand) -> Iterator[Word]:
+def carried_out(errand: Errand) -> Iterator[Word]:
     """Have a step done, and say how it goes; the last word is how it ended."""
     if unfit := unfitness(errand):
         yield ("refused", unfit, ())
@@ -79,7 +79,15 @@ def words(worker: Worker, errand: Errand) -> Iterator[Word]:
     except (EOFError, OSError):
         worker.process.join(5)
         word = ("failed", death(worker.process.exitcode))
-    yield (*word, tail(*pickle.loads(errand.parcel)) if word[0] == "failed" else ())  # noqa: S301 - the driver's own
+        store, step = pickle.loads(errand.parcel)  # noqa: S301 - the driver's own
+        with suppress(Exception):  # the child did not come to it
+            store.keep_log(step.folder)
+    yield (word[0], word[1] if word[1:] else "", log_of(errand) if word[0] == "failed" else ())
+
+
+def log_of(errand: Errand) -> list[str]:
+    """The last lines of a step's log, which may lie on this node only."""
+    return tail(*pickle.loads(errand.parcel))  # noqa: S301 - the driver's own
 
 
 def worker_for(where: Where, gpus: tuple[str, ...]) -> Worker:
