@@ -232,24 +232,17 @@ def beyond(journal: Path) -> set[int]:
     return {pid for path in journal.glob("*.json") if psutil.pid_exists(pid := int(path.stem.split("-")[1]))}
 
 
-class Havoc(threading.Thread):
-    """Kills nodes at random moments, until so many are killed, and now and then a Ray worker or what it started."""
+class Havoc:
+    """Kills nodes at random moments, and now and then a Ray worker. Ray starts nodes from the main thread only."""
 
-    def __init__(self, nodes: Nodes, kills: int, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.nodes, self.left, self.chance = nodes, kills, random.Random(seed)
+    def __init__(self, nodes: Nodes, seed: int) -> None:
+        self.nodes, self.chance = nodes, random.Random(seed)
         self.orphans: list[psutil.Process] = []
         self.workers = 0
 
-    def run(self) -> None:
-        while self.left:
-            time.sleep(self.chance.uniform(0, 4))
-            self.kill_a_node()
-            self.left -= 1
-            if self.left % 3 == 0:  # about one a minute
-                self.kill_a_worker()
-
     def kill_a_node(self) -> None:
+        """Wait a moment, kill a node and bring another; remember what outlives it by five seconds."""
+        time.sleep(self.chance.uniform(0, 4))
         place = self.chance.randrange(len(self.nodes.workers))
         raylet = self.nodes.workers[place].all_processes["raylet"][0].process.pid
         doomed = descendants(psutil.Process(raylet))
@@ -261,6 +254,26 @@ class Havoc(threading.Thread):
         if steps:
             self.chance.choice(steps).send_signal(signal.SIGKILL)
             self.workers += 1
+
+
+class Batches(threading.Thread):
+    """One small study after the other, until enough of them are done; the steps of all."""
+
+    def __init__(self, root: Path, journal: Path, engine: Rays) -> None:
+        super().__init__(daemon=True)
+        self.root, self.journal, self.engine = root, journal, engine
+        self.steps: list[Step] = []
+        self.enough = threading.Event()
+        self.problem: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self.enough.is_set():
+                batch = study(self.journal, 6, 1.0, name=f"{len(self.steps)}-")
+                again_and_again(self.root, batch, self.engine)
+                self.steps += batch
+        except BaseException as problem:  # told where the thread is joined
+            self.problem = problem
 
 
 def again_and_again(root: Path, steps: list[Step], engine: Rays) -> int:
@@ -326,23 +339,26 @@ class TestOnNodes:
         assert Disk(root).is_done(toy("well"))
 
     def test_what_a_node_that_comes_later_can_do_waits_for_it(self, nodes, engine, root):
-        late = threading.Timer(1, lambda: added.append(nodes.cluster.add_node(**{**A_NODE, "num_cpus": 5})))
-        added: list[Any] = []
-        engine.patience = 60
-        late.start()
-        assert go(root, toy("late", where=Where(cores=5)), submit=engine.submit, slots=engine.slots).failed == []
-        late.join()
-        nodes.cluster.remove_node(added[0])
+        engine.patience = 120
+        engine.nodes()
+        waiting = engine.submit(Disk(root), toy("late", where=Where(cores=5)), lambda *news: None)
+        added = nodes.cluster.add_node(**{**A_NODE, "num_cpus": 5})
+        waiting.result(timeout=120)
+        nodes.cluster.remove_node(added)
 
     def test_ten_nodes_that_are_killed_cost_no_result(self, nodes, engine, root, journal, tmp_path):
-        havoc, steps = Havoc(nodes, kills=10, seed=7), []
-        engine.patience = 60
-        havoc.start()
-        while havoc.is_alive():
-            batch = study(journal, 6, 1.0, name=f"{len(steps)}-")
-            steps += batch
-            again_and_again(root, batch, engine)
-        assert (havoc.left, havoc.orphans) == (0, [])
+        engine.patience = 120
+        havoc, batches = Havoc(nodes, seed=7), Batches(root, journal, engine)
+        engine.nodes()
+        batches.start()
+        for number in range(10):
+            havoc.kill_a_node()
+            if number % 3 == 2:  # about one a minute
+                havoc.kill_a_worker()
+        batches.enough.set()
+        batches.join(600)
+        steps = batches.steps
+        assert (batches.problem, havoc.orphans) == (None, [])
         assert havoc.workers > 1
         assert used_twice(journal, shares_of(steps)) == []
         assert leftovers(root) == []

@@ -48,18 +48,19 @@ class Asked:
     engine: str = LOCAL
     address: str | None = None
     patience: int = PATIENCE
+    gpus: int | None = None
 
 
 HERE = Asked()
 
 
-def asked_for(engine: str, address: str | None, patience: int) -> Asked:
+def asked_for(engine: str, address: str | None, patience: int, gpus: int | None) -> Asked:
     """The options together; StudyError names one that is wrong."""
     if engine not in ENGINES:
         raise StudyError(f"--engine {engine}: must be one of {', '.join(ENGINES)}")
     if address and engine != RAY:
         raise StudyError("--address goes with --engine ray")
-    return Asked(engine, address or (os.environ.get("RAY_ADDRESS") if engine == RAY else None), patience)
+    return Asked(engine, address or (os.environ.get("RAY_ADDRESS") if engine == RAY else None), patience, gpus)
 
 
 def offered(asked: Asked, cores: int | None, gpus: int | None) -> tuple[int | None, int | None]:
@@ -91,7 +92,8 @@ def engine_of(asked: Asked, planner: "Planner") -> "Iterator[tuple[Submit, Slots
     if asked.engine == RAY:
         from codedose.runner.ray import Rays
 
-        with Rays(asked.address, cores=planner.cores, gpus=planner.gpus, patience=asked.patience) as rays:
+        gpus = asked.gpus if asked.address else planner.gpus
+        with Rays(asked.address, cores=planner.cores, gpus=gpus, patience=asked.patience) as rays:
             yield rays.submit, rays.slots
     elif asked.engine == SLURM:
         from codedose.runner.slurm import Jobs

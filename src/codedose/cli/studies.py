@@ -106,7 +106,7 @@ def run(
     from codedose.cli.show import Bars, Lines
     from codedose.runner.place import is_url
 
-    asked = asked_for(engine, address, wait_for_nodes)
+    asked = asked_for(engine, address, wait_for_nodes, gpus)
     opened = store_of(study, store)
     refuse_memory(opened)
     planner = planner_of(study, opened, *offered(asked, cores, gpus))

@@ -55,7 +55,7 @@ def joined(address: str) -> Cluster:
     if ray.is_initialized():
         return Cluster()
     try:
-        ray.init(address=address, **SILENT)
+        quiet(ray).init(address=address, **SILENT)
     except Exception as problem:
         first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise MachineError(
@@ -74,7 +74,7 @@ def started(cores: int, gpus: int) -> Cluster:
     os.environ.pop("RAY_AUTH_TOKEN", None)
     os.environ |= {**LOOPBACK, TOKEN_FILE: str(token)}
     try:
-        found().init(
+        quiet(found()).init(
             address="local",
             num_cpus=cores,
             num_gpus=gpus,
@@ -87,6 +87,12 @@ def started(cores: int, gpus: int) -> Cluster:
         shutil.rmtree(folder, ignore_errors=True)
         raise MachineError(f"Ray could not be started here: {problem}") from problem
     return Cluster(folder)
+
+
+def quiet(ray: Any) -> Any:
+    """Ray, kept from printing on standard output what becomes of its nodes: a run tells what became of its steps."""
+    ray._private.worker.print_to_stdstream = lambda *told, **how: None
+    return ray
 
 
 def found() -> Any:

@@ -32,11 +32,12 @@ Nodes = Sequence[Mapping[str, Any]]  # as ray.nodes() has them
 class Rays:
     """An engine over a Ray cluster: that at `address`, or one on this machine while this lasts.
 
-    `patience` is how many seconds a step waits for a node with room for it, where no node has as much at all.
+    A step takes as many `cores` at most. `gpus` are in use at once, by default all that the nodes have at the time.
+    `patience` is how many seconds a step waits for a node that is large enough, where none is.
     """
 
-    def __init__(self, address: str | None, *, cores: int, gpus: int, patience: float) -> None:
-        self.address, self.here, self.patience = address, Slots(cores, gpus), patience
+    def __init__(self, address: str | None, *, cores: int, gpus: int | None, patience: float) -> None:
+        self.address, self.here, self.gpus, self.patience = address, Slots(cores, gpus or 0), gpus, patience
         self.seen: tuple[float, Nodes] = (0.0, ())
         self.known = self.here
         self.marks: dict[str, Path] = {}
@@ -72,10 +73,11 @@ class Rays:
             return self.seen[1]
 
     def slots(self) -> Slots:
-        """What all nodes have; what they had, while there is none."""
+        """What all nodes have, or what they had while there is none; the GPUs that were asked for, where they were."""
         if self.address is None:
             return self.here
-        self.known = together(self.nodes()) or self.known
+        there = together(self.nodes()) or self.known
+        self.known = Slots(max(there.cores, self.here.cores), there.gpus if self.gpus is None else self.gpus)
         return self.known
 
     def submit(self, store: Store, step: Step, progress: Progress) -> "Future[None]":
@@ -94,10 +96,10 @@ class Rays:
             future.set_result(None)
 
     def last_word(self, store: Store, step: Step, progress: Progress) -> Word:
-        """Send a step once a node is large enough for it, and hear it out: how it ended."""
-        parcel = pickle.dumps((store, step))
-        self.await_node(step.where)
-        errand = Errand(parcel, step.where, self.mark(store))
+        """Send a step and hear it out: how it ended. Where no node is large enough, Ray is to know of it all the same:
+        that is what has a cluster grow.
+        """
+        errand = Errand(pickle.dumps((store, step)), step.where, self.mark(store))
         stream = self.task.options(**demands(step.where), name=step.folder).remote(errand)
         for word in self.heard(stream, step.where):
             if word[0] == "progress":
