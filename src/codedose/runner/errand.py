@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from codedose.runner.children import Worker, death, die_with, tail
+from codedose.runner.children import SPOILS, Worker, die_with, tail
+from codedose.runner.failures import StepFailed, death
 from codedose.runner.record import versions
-from codedose.runner.step import Where
+from codedose.runner.step import Step, Where
+from codedose.runner.store import Store
 
-Word = tuple[Any, ...]  # ("began", host), ("progress", done, of, note), and at the end (how, what of it, log)
+Word = tuple[Any, ...]  # ("began", host), ("progress", done, of, note), and at the end ("done",) or ("raised", why)
 EVERY = 1.0  # seconds between two words on how far a step is: each is a message to the driver
 LIGHT = 4e9  # bytes: a child that needs more is not kept for the next step, as Ray does not count what it holds
 
@@ -39,7 +41,7 @@ class Errand:
 def carried_out(errand: Errand) -> Iterator[Word]:
     """Have a step done, and say how it goes; the last word is how it ended."""
     if unfit := unfitness(errand):
-        yield ("refused", unfit, ())
+        yield ("raised", StepFailed(unfit, kind="configuration"))
         return
     die_with(os.getppid())
     yield ("began", socket.gethostname())
@@ -67,7 +69,7 @@ def unfitness(errand: Errand) -> str | None:
 
 
 def words(worker: Worker, errand: Errand) -> Iterator[Word]:
-    """What a child says of its step; a child that dies is spoken for."""
+    """What a child says of its step; a child that dies is spoken for, and one that failed badly serves no other."""
     worker.busy, told = True, 0.0
     try:
         worker.pipe.send_bytes(errand.parcel)
@@ -75,19 +77,32 @@ def words(worker: Worker, errand: Errand) -> Iterator[Word]:
             if time.monotonic() - told >= EVERY:
                 told = time.monotonic()
                 yield word
-        worker.busy = False
+        worker.busy = word[0] == "failed" and word[2] in SPOILS
+        yield judged(word, errand)
     except (EOFError, OSError):
         worker.process.join(5)
-        word = ("failed", death(worker.process.exitcode))
-        store, step = pickle.loads(errand.parcel)  # noqa: S301 - the driver's own
-        with suppress(Exception):  # the child did not come to it
-            store.keep_log(step.folder)
-    yield (word[0], word[1] if word[1:] else "", log_of(errand) if word[0] == "failed" else ())
+        yield ("raised", mourned(worker.process.exitcode, errand))
 
 
-def log_of(errand: Errand) -> list[str]:
-    """The last lines of a step's log, which may lie on this node only."""
-    return tail(*pickle.loads(errand.parcel))  # noqa: S301 - the driver's own
+def judged(word: Word, errand: Errand) -> Word:
+    """How a step ended, from its child's last word."""
+    if word[0] == "failed":
+        reason, kind, killed = word[1:]
+        return ("raised", StepFailed(reason, tail(*opened(errand), but=reason), kind, killed))
+    return ("raised", word[1]) if word[0] == "not now" else word
+
+
+def mourned(code: int | None, errand: Errand) -> StepFailed:
+    """The failure of a step whose child ended without a word, with the log that it could not bring to the store."""
+    (store, step), ended = opened(errand), death(code)
+    with suppress(Exception):  # why it ended is told in any case
+        store.keep_log(step.folder)
+    return StepFailed(ended.reason, tail(store, step), ended.kind, ended.killed)
+
+
+def opened(errand: Errand) -> tuple[Store, Step]:
+    store, step = pickle.loads(errand.parcel)  # noqa: S301 - the driver's own
+    return store, step
 
 
 def worker_for(where: Where, gpus: tuple[str, ...]) -> Worker:

@@ -19,7 +19,8 @@ from codedose.errors import MachineError
 from codedose.runner.cluster import Cluster, joined, started
 from codedose.runner.disk import Disk
 from codedose.runner.errand import Errand, Word, carried_out
-from codedose.runner.schedule import Slots, StepFailed
+from codedose.runner.failures import StepFailed, class_of
+from codedose.runner.schedule import Slots
 from codedose.runner.step import Progress, Step, Where
 from codedose.runner.store import Store
 
@@ -89,7 +90,7 @@ class Rays:
 
     def follow(self, store: Store, step: Step, progress: Progress, future: "Future[None]") -> None:
         try:
-            judge(*self.last_word(store, step, progress))
+            judge(self.last_word(store, step, progress))
         except Exception as problem:
             future.set_exception(problem)
         else:
@@ -106,7 +107,7 @@ class Rays:
                 progress(*word[1:])
             elif word[0] != "began":
                 return word
-        return ("failed", "its process on the cluster ended without a word; run the same command again to go on", ())
+        return ("raised", StepFailed("its process on the cluster ended without a word", kind="transient"))
 
     def heard(self, stream: Any, where: Where) -> Iterator[Word]:
         """What a step says, while there is a node that can do it. Raises StepFailed where it is lost."""
@@ -124,7 +125,7 @@ class Rays:
         except StopIteration:
             return
         except ray.exceptions.RayError as problem:
-            raise StepFailed(loss(problem), ()) from problem
+            raise loss(problem) from problem
         except MachineError:
             ray.cancel(stream)  # it waits in Ray's line; nobody may do it later, when a node comes after all
             raise
@@ -153,12 +154,10 @@ def absolute(store: Store) -> Store:
     return Disk(store.root.absolute()) if isinstance(store, Disk) else store
 
 
-def judge(how: str, what: Any, log: Sequence[str]) -> None:
+def judge(word: Word) -> None:
     """Raise what a step's last word stands for, where it is not done."""
-    if how == "not now":
-        raise what
-    if how != "done":
-        raise StepFailed(what, log)
+    if word[0] == "raised":
+        raise word[1]
 
 
 def demands(where: Where) -> dict[str, float]:
@@ -192,15 +191,11 @@ def together(nodes: Nodes) -> Slots | None:
     return Slots(max(cores, 1), gpus) if nodes else None
 
 
-def loss(problem: Exception) -> str:
-    """What Ray says of a step that is lost, as one sentence."""
-    from ray import exceptions as known
-
-    first = next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
-    if isinstance(problem, known.OutOfMemoryError):
-        return f"out of memory on its node: {first}"
+def loss(problem: Exception) -> StepFailed:
+    """What Ray says of a step that it lost."""
+    first = next((line.strip() for line in str(problem).splitlines() if line.strip()), "")
     if "No module named" in str(problem):
-        return f"codedose is not installed on a node ({first}): install the same version on all nodes"
-    if isinstance(problem, known.WorkerCrashedError | known.NodeDiedError | known.LocalRayletDiedError):
-        return f"the node or the process that did it was lost ({type(problem).__name__}); the same command tries again"
-    return f"Ray lost it ({type(problem).__name__}: {first}); run the same command again to go on"
+        told = f"codedose is not installed on a node ({first}): install the same version on all nodes"
+        return StepFailed(told, kind="configuration")
+    told = f"the node or the process that did it was lost ({type(problem).__name__}: {first})"
+    return StepFailed(told, kind=class_of(problem))

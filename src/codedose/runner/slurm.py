@@ -11,8 +11,8 @@ from typing import Any
 from codedose.errors import MachineError
 from codedose.runner.children import visible
 from codedose.runner.errand import Errand, Word, words, worker_for
+from codedose.runner.failures import StepFailed
 from codedose.runner.ray import absolute, judge
-from codedose.runner.schedule import StepFailed
 from codedose.runner.step import Progress, Step, Where
 from codedose.runner.store import LOGS, Store
 
@@ -46,7 +46,7 @@ class Jobs:
 
     def follow(self, store: Store, step: Step, future: "Future[None]") -> None:
         try:
-            judge(*self.last_word(store, step))
+            judge(self.last_word(store, step))
         except Exception as problem:
             future.set_exception(problem)
         else:
@@ -62,7 +62,8 @@ class Jobs:
             word: Word = job.result()
             return word
         except Exception as problem:
-            raise StepFailed(f"its job {job.job_id} was lost ({type(problem).__name__}: {problem})", ()) from problem
+            told = f"its job {job.job_id} was lost ({type(problem).__name__}: {problem})"
+            raise StepFailed(told, kind="transient") from problem
 
 
 def executor(store: Store, step: Step, cluster: str) -> Any:
