@@ -6,6 +6,7 @@ is the script of a run that the tests kill.
 
 import hashlib
 import json
+import math
 import os
 import random
 import resource
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,14 +24,17 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import mounted
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codedose.errors import DataError, StudyError
-from codedose.runner.children import Children
+from codedose.runner import schedule
+from codedose.runner.children import Children, chosen
 from codedose.runner.disk import Disk
 from codedose.runner.lease import Leased, held
 from codedose.runner.perform import perform
-from codedose.runner.schedule import Outcome, Slots, Teller, inline, run, to_run
-from codedose.runner.step import Step, Where
+from codedose.runner.schedule import Outcome, Slots, Teller, inline, ready, run, to_run
+from codedose.runner.step import HALF, Step, Where
 from codedose.runner.store import KEPT
 
 JOURNAL = "journal"
@@ -597,6 +602,54 @@ def test_each_of_two_steps_gets_a_gpu_of_its_own(root, tmp_path, monkeypatch, vi
     with Children(gpus=2) as engine:
         go(root, *steps, submit=engine.submit, slots=Slots(2, 2))
     assert {who(root, step)["CUDA_VISIBLE_DEVICES"] for step in steps} == names
+
+
+def test_two_halves_share_a_gpu_and_a_whole_one_is_never_shared(root, tmp_path):
+    place = tmp_path / "meeting"
+    place.mkdir()
+    where = {"a": Where(gpus=HALF), "b": Where(gpus=1), "c": Where(gpus=HALF)}
+    given = {"place": str(place)}
+    steps = {n: toy(n, do=meet, settings={"of": 3}, identity={"n": n}, given=given, where=where[n]) for n in where}
+    with Children(gpus=2) as engine:
+        go(root, *steps.values(), submit=engine.submit, slots=Slots(3, 2))
+    a, b, c = (who(root, step)["CUDA_VISIBLE_DEVICES"] for step in steps.values())
+    assert {a, b} == {"0", "1"}
+    assert c == a
+
+
+@given(st.integers(1, 3), st.lists(st.sampled_from([HALF, 1, 2]), max_size=12), st.randoms())
+def test_whatever_ends_when_every_step_that_starts_finds_its_gpus(gpus, wanted, chance):
+    """The scheduler counts, the engine places: neither ever promises what the other has not."""
+    left = {(step := toy(f"{n}", where=Where(gpus=each))).key: step for n, each in enumerate(wanted)}
+    names = [str(n) for n in range(gpus)]
+    running: dict[Step, tuple[str, ...]] = {}
+    while left or running:
+        for step in ready(left, running, set(), Slots(99, gpus)):
+            del left[step.key]
+            taken = [(name, each.where.gpus) for each, held in running.items() for name in held]
+            running[step] = chosen(names, taken, step.where.gpus)
+            assert len(running[step]) == min(math.ceil(step.where.gpus), gpus)
+        for name in names:
+            assert sum(min(each.where.gpus, 1) for each, held in running.items() if name in held) <= 1
+        running.pop(chance.choice(sorted(running, key=lambda step: step.label)))
+
+
+def test_slots_that_grow_are_seen_while_steps_run(root, monkeypatch):
+    monkeypatch.setattr(schedule, "LOOK_AGAIN", 0.02)
+    there, held = [Slots(1)], list[Future[None]]()
+
+    def submit(store, step, progress):
+        future: Future[None] = Future()
+        held.append(future)
+        if len(held) == 1:
+            threading.Timer(0.1, lambda: there.__setitem__(0, Slots(2))).start()
+        else:
+            for each in held:
+                each.set_result(None)
+        return future
+
+    outcome = run(Disk(root), [toy("a"), toy("b")], slots=lambda: there[0], submit=submit, tell=Teller())
+    assert labels(outcome.performed) == ["a", "b"]
 
 
 def test_a_step_without_a_gpu_sees_none_and_cores_become_threads(root, engine):

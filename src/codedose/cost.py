@@ -30,7 +30,7 @@ FLOAT32_SLOWER = 15  # 989 TFLOP/s against 67 without tensor cores (the same she
 CORE_FLOPS, CORE_BYTES = 100e9, 5e9
 
 # Bytes a parameter while tuning with AdamW: float32 weights, gradients and two moments; and in a bfloat16 file.
-TUNING_BYTES, FILE_BYTES = 16, 2
+TUNING_BYTES, FILE_BYTES, FLOAT32_BYTES = 16, 2, 4
 GPU_MEMORY = 80e9  # bytes: the smaller of the H100s
 
 
@@ -182,6 +182,15 @@ def training_tokens(study: Study) -> float:
         study.tune.steps * study.tune.step_size if study.tune.steps else study.mix.budget * (study.tune.epochs or 1)
     )
     return taken_in * a_unit
+
+
+def main_memory(study: Study, backbone: Backbone, *, gpu: bool) -> int:
+    """Bytes of main memory that a step of one backbone takes at most, activations left out.
+
+    Beside a GPU only the weights pass through it, in float32; adapters leave little else on a CPU.
+    """
+    only_weights = gpu or study.tune.method == "lora"
+    return int(backbone.scale * 1e9 * (FLOAT32_BYTES if only_weights else TUNING_BYTES))
 
 
 def seconds_to_tune(study: Study, backbone: Backbone, *, gpu: bool = False) -> float:

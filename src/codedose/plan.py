@@ -20,9 +20,10 @@ from codedose import stages, tables
 from codedose.backbone import BUILTIN, cached_digest, identity
 from codedose.backbone import missing as missing_backbone
 from codedose.cells import Between, Cell, cells, ends
-from codedose.cost import Seconds, seconds
+from codedose.cost import Seconds, main_memory, seconds
 from codedose.errors import DataError, MachineError, StudyError
 from codedose.generate import resolved
+from codedose.generate.engine import VLLM
 from codedose.joined import missing as missing_checkpoint
 from codedose.keys import fingerprint
 from codedose.label.llm import prompt_version
@@ -31,7 +32,7 @@ from codedose.pool.catalogue import look_up
 from codedose.pool.known.prints import VERSION as KNOWN_VERSION
 from codedose.pool.starter import NAME as STARTER
 from codedose.runner.secrets import HUB, LABELLER, TRACKERS
-from codedose.runner.step import Step, Where
+from codedose.runner.step import HALF, Step, Where
 from codedose.runner.store import Store
 from codedose.study import Arm, Backbone, Source, Study, TaskUse
 from codedose.tasks import task_named
@@ -627,9 +628,17 @@ class Planner:
         return fingerprint([(name, cached_digest(path)) for name, path in found.files], layout)
 
     def where(self, backbone: Backbone, processes: int = 1) -> Where:
+        """What a step of a backbone occupies: where two of a small one share a GPU, each fills the other's gaps."""
+        is_small, memory = backbone.scale < SMALL, main_memory(self.study, backbone, gpu=self.gpus > 0)
         if self.gpus:
-            return Where(cores=processes, gpus=processes, worker=backbone.name)
-        return Where(cores=processes if backbone.scale < SMALL else self.cores, worker=backbone.name)
+            gpus = HALF if is_small and processes == 1 and self.shares_gpus else processes
+            return Where(processes, gpus, backbone.name, memory)
+        return Where(processes if is_small else self.cores, worker=backbone.name, memory=memory)
+
+    @cached_property
+    def shares_gpus(self) -> bool:
+        """Whether another step may use the same GPU: vLLM takes most of its memory at once."""
+        return resolved(self.study.generate.engine, gpus=self.gpus) != VLLM
 
     @cached_property
     def missing(self) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codedose.cli.engines import HERE, Address, Asked, Engine, Patience, asked_for, engine_of, offered
 from codedose.cli.means import Checkpointing, Processes, ReportTo, Sharded, States, Together, means_of
 from codedose.cli.power import Like, likeness_of, read
 from codedose.cli.published import As, PaperOut
@@ -96,6 +97,9 @@ def run(
     sharded: Sharded = False,
     together: Together = "measured",
     report_to: ReportTo = None,
+    engine: Engine = HERE.engine,
+    address: Address = None,
+    wait_for_nodes: Patience = HERE.patience,
     json: AsJson = False,
 ) -> None:
     """Run a study, or go on with it: what is done is never done again."""
@@ -105,6 +109,7 @@ def run(
     from codedose.cli.show import Bars, Lines
     from codedose.runner.place import is_url
 
+    asked = asked_for(engine, address, wait_for_nodes, gpus)
     opened = store_of(study, store)
     refuse_memory(opened)
     means = partial(
@@ -117,21 +122,21 @@ def run(
         sharded=sharded,
         together="never" if together == "measured" and is_url(opened.url) else together,  # they share a disk
     )
-    planner = planner_of(study, opened, cores, gpus, means)
+    planner = planner_of(study, opened, *offered(asked, cores, gpus), means)
     make_ready(planner, study)
     teller = Bars() if sys.stdout.isatty() and not json else Lines()
     if json:
         teller.say = lambda line: print(line, file=sys.stderr, flush=True)  # type: ignore[method-assign]
     try:
-        planner, outcome = performed(planner, opened, teller)
+        planner, outcome = performed(planner, opened, teller, asked)
     finally:
         if isinstance(teller, Bars):
             teller.close()
     raise typer.Exit(conclude(planner, opened, outcome, as_json=json))
 
 
-def performed(planner: "Planner", store: "Store", teller: "Teller") -> tuple["Planner", "Outcome"]:
-    """Run all of a plan that can be run, in child processes: the plan in the end, and what was done of it.
+def performed(planner: "Planner", store: "Store", teller: "Teller", asked: Asked = HERE) -> tuple["Planner", "Outcome"]:
+    """Run all of a plan that can be run, by the engine asked for: the plan in the end, and what was done of it.
 
     First the leak search, then what rests on it, then a report without what failed.
     """
@@ -140,15 +145,13 @@ def performed(planner: "Planner", store: "Store", teller: "Teller") -> tuple["Pl
 
     from codedose.cli.lost import each_alone, without_failed
     from codedose.plan import settled
-    from codedose.runner.children import Children
-    from codedose.runner.schedule import Outcome, Slots
+    from codedose.runner.schedule import Outcome
     from codedose.runner.schedule import run as perform
 
-    slots = Slots(planner.cores, planner.gpus)
     store.prepare()
     store.remember(planner.study.name, planner.steps)
-    with Children(planner.gpus) as engine:
-        do = partial(perform, store, slots=slots, submit=engine.submit, tell=teller)
+    with engine_of(asked, planner) as (submit, slots):
+        do = partial(perform, store, slots=slots, submit=submit, tell=teller)
         outcome = do(planner.search) if planner.is_pending else Outcome()
         planner = settled(planner, store)
         if not planner.is_pending:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -19,7 +19,7 @@ from codedose.runner.failures import StepFailed, class_of, death, is_killed, rea
 from codedose.runner.lease import NotNow
 from codedose.runner.perform import perform
 from codedose.runner.secrets import confined, redact, scrub, secret_values, withheld
-from codedose.runner.step import Progress, Step, Where
+from codedose.runner.step import HALF, Progress, Step, Where
 from codedose.runner.store import Store
 
 TAIL = 12  # lines of a log that a failure repeats
@@ -144,10 +144,18 @@ class Children:
             if where.worker or where.gpus or not worker.process.is_alive():
                 worker.stop()
                 self.workers.remove(worker)
-        taken = {gpu for worker in self.workers for gpu in worker.gpus}
-        free = [gpu for gpu in visible(self.gpus) if gpu not in taken]
-        self.workers.append(Worker(where, tuple(free[: where.gpus]), secrets))
+        taken = [(gpu, worker.where.gpus) for worker in self.workers for gpu in worker.gpus]
+        self.workers.append(Worker(where, chosen(visible(self.gpus), taken, where.gpus), secrets))
         return self.workers[-1]
+
+
+def chosen(gpus: Sequence[str], taken: Sequence[tuple[str, float]], wanted: float) -> tuple[str, ...]:
+    """Which GPUs a step gets: free ones, or for a half the other half of one that is half taken, else of a free one."""
+    free = [gpu for gpu in gpus if gpu not in dict(taken)]
+    if wanted != HALF:
+        return tuple(free[: int(wanted)])
+    shared = [gpu for gpu in gpus if [part for name, part in taken if name == gpu] == [HALF]]
+    return tuple([*shared, *free][:1])
 
 
 def visible(gpus: int) -> list[str]:

@@ -9,13 +9,14 @@ from codedose.runner.agenda import Agenda
 from codedose.runner.failures import Patience
 from codedose.runner.lease import Lacking, NotNow
 from codedose.runner.perform import perform
-from codedose.runner.step import Progress, Step, Where
+from codedose.runner.step import HALF, Progress, Step, Where
 from codedose.runner.store import Store
 from codedose.runner.tries import NEVER, Failure, Tried, failure_of, next_try
 
 Submit = Callable[[Store, Step, Progress], "Future[None]"]  # the whole interface of an engine
 AGAIN = 2.0  # seconds until a step that another worker held is tried again
 TOO_OFTEN = 5  # times that what a step needs was gone when it began
+LOOK_AGAIN = 5.0  # seconds after which an engine is asked anew what it has
 PATIENCE = Patience()
 
 
@@ -89,7 +90,7 @@ def run(
     store: Store,
     steps: Sequence[Step],
     *,
-    slots: Slots,
+    slots: Slots | Callable[[], Slots],
     submit: Submit,
     tell: Teller,
     patience: Patience = PATIENCE,
@@ -98,7 +99,8 @@ def run(
 
     Several runs may work in one store: what another holds is put off, and found done or tried again later. So is a
     step with a transient failure; one that memory did not suffice for is tried at once, with less of what it is given.
-    None holds a slot meanwhile.
+    None holds a slot meanwhile. Where `slots` is a function it is asked again every few seconds: nodes of a cluster
+    come and go.
     """
     outcome = Outcome()
     agenda = Agenda(steps, to_run(store, steps))
@@ -111,10 +113,11 @@ def run(
     put_off: dict[str, float] = {}  # by key, until when
     gone: dict[str, int] = {}  # by key, how often what it needs was gone
     while agenda or running:
-        for step in agenda.take(Room(slots, running.values()), put_off):
+        there = slots() if callable(slots) else slots
+        for step in agenda.take(Room(there, running.values()), put_off):
             tell.started(step)
             running[submit(store, step, telling(tell, step))] = step
-        for future in ended(running, put_off):
+        for future in ended(running, put_off, LOOK_AGAIN if callable(slots) else None):
             step = running.pop(future)
             problem = future.exception()
             if isinstance(problem, NotNow) and gone.get(step.key, 0) < TOO_OFTEN:
@@ -142,9 +145,15 @@ def run(
     return outcome
 
 
-def ended(running: Collection["Future[None]"], put_off: dict[str, float]) -> Iterable["Future[None]"]:
-    """Wait until a step has ended, or one that was put off may be tried again; those that have ended."""
-    pause = max(0.0, min(put_off.values()) - time.monotonic()) if put_off else None
+def ended(
+    running: Collection["Future[None]"], put_off: dict[str, float], most: float | None = None
+) -> Iterable["Future[None]"]:
+    """Wait, for so many seconds at `most`, until a step has ended or one that was put off may be tried again.
+
+    Returns those that have ended.
+    """
+    pause = max(0.0, min(put_off.values()) - time.monotonic()) if put_off else most
+    pause = pause if pause is None or most is None else min(pause, most)
     if running:
         over = wait(running, timeout=pause, return_when=FIRST_COMPLETED).done
     else:
@@ -160,19 +169,29 @@ def telling(tell: Teller, step: Step) -> Progress:
 
 
 class Room:
-    """What is left of the slots beside the steps that run. A step that wants more than there is takes all."""
+    """What is left of the slots beside the steps that run. A step that wants more than there is takes all.
 
-    def __init__(self, slots: Slots, busy: Iterable[Step]) -> None:
-        self.slots, self.cores, self.gpus = slots, slots.cores, slots.gpus
+    Two halves of a GPU share one; a whole GPU is free for sure only where every half might have one of its own,
+    because which halves share one is the engine's to know.
+    """
+
+    def __init__(self, slots: Slots, busy: Iterable[Step] = ()) -> None:
+        self.slots, self.cores, self.gpus, self.halves = slots, slots.cores, slots.gpus, 0
         for step in busy:
             self.take(step.where)
 
     def take(self, where: Where) -> None:
         self.cores -= min(where.cores, self.slots.cores)
-        self.gpus -= min(where.gpus, self.slots.gpus)
+        self.gpus -= min(int(where.gpus), self.slots.gpus)
+        self.halves += where.gpus == HALF
 
     def holds(self, where: Where) -> bool:
-        return min(where.cores, self.slots.cores) <= self.cores and min(where.gpus, self.slots.gpus) <= self.gpus
+        if min(where.cores, self.slots.cores) > self.cores:
+            return False
+        if where.gpus == HALF:
+            return self.slots.gpus == 0 or self.halves < 2 * self.gpus
+        wanted = min(int(where.gpus), self.slots.gpus)
+        return wanted == 0 or wanted <= self.gpus - self.halves
 
 
 def inline(store: Store, step: Step, progress: Progress) -> "Future[None]":

@@ -7,6 +7,7 @@ from functools import cached_property
 from codedose.keys import fingerprint, slug
 
 Progress = Callable[[int, int, str], None]  # (done, of, note)
+HALF = 0.5  # of a GPU: what a small model takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +89,16 @@ def nothing(inputs: object, out: object, *, progress: Progress) -> None:
 
 @dataclass(frozen=True)
 class Where:
-    """What a step occupies while it runs. Steps with the same `worker` like the same process."""
+    """What a step occupies while it runs. Steps with the same `worker` like the same process.
+
+    A step takes whole GPUs for itself, or half of one that it shares with another such step.
+    """
 
     cores: int = 1
-    gpus: int = 0
+    gpus: float = 0
     worker: str = ""
+    memory: int = 0  # bytes of main memory; 0: nobody knows
+
+    def __post_init__(self) -> None:
+        if self.gpus < 0 or (self.gpus != HALF and self.gpus % 1):
+            raise ValueError(f"{self.gpus} GPUs: a step takes none, half a GPU, or whole ones")
