@@ -1,8 +1,9 @@
-"""Calls of the operating system that break at a chosen place, once: what the harness of faults wraps.
+"""Calls of the operating system, and requests to an object store, that break at a chosen place, once.
 
-Only calls are counted that the runner or the command line makes below one folder, or a step's body for them; a
-place is the innermost such line. In a process that is wrapped, fsync counts and may break, but is not carried out:
-a kill loses nothing that was written, and waiting for the disk would be most of a case's time.
+Only calls are counted that the runner or the command line makes below one folder, or a step's body for them. A
+place is the innermost such line and the function that called it. In a process that is wrapped, fsync counts and may
+break, but is not carried out: a kill loses nothing that was written, and waiting for the disk would be most of a
+case's time.
 """
 
 import builtins
@@ -21,19 +22,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bucket import Bucket
+
 import codedose
 
 SOURCE = Path(codedose.__file__).parent
 OURS = tuple(str(SOURCE / part) for part in ("runner", "cli"))
-BODY = "toy_study.py"
-REAL_OPEN, REAL_WRITE, REAL_STAT = io.open, os.write, os.stat
+ASKING = str(SOURCE / "runner" / "objects.py")  # every request passes through it: who asks it is the place
+BODY, OWN = "toy_study.py", "faults.py"
+REAL_OPEN, REAL_WRITE = io.open, os.write
 
 KILL, KILL_AFTER = "kill before", "kill after"
 FULL, FAULTY = "disk full", "I/O error"
 SHORT, SHORT_KILL = "short write", "short write, kill"
+LOST = "answer lost"  # a request that was carried out, and whose sender hears of an error
 READING = (KILL, FAULTY)
 CHANGING = (KILL, KILL_AFTER, FULL, FAULTY)
-WRITING = (*CHANGING, SHORT, SHORT_KILL)
 WAYS = {  # the kinds of call, and in which ways each may break
     "read": READING,
     "list": READING,
@@ -46,10 +50,14 @@ WAYS = {  # the kinds of call, and in which ways each may break
     "link": CHANGING,
     "fsync": CHANGING,
     "remove": (KILL, KILL_AFTER, FAULTY),
-    "write": WRITING,
+    "write": (*CHANGING, SHORT, SHORT_KILL),
+    "request to read": READING,
+    "request to list": READING,
+    "request to write": (KILL, KILL_AFTER, FAULTY, LOST),
+    "request to remove": (KILL, KILL_AFTER, FAULTY, LOST),
 }
-CODES = {FULL: errno.ENOSPC, FAULTY: errno.EIO, SHORT: errno.ENOSPC}
-CALLS = {
+CODES = {FULL: errno.ENOSPC, FAULTY: errno.EIO, SHORT: errno.ENOSPC, LOST: errno.ECONNRESET}
+CALLS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "stat": (os, ("stat", "lstat")),
     "list": (os, ("scandir", "listdir")),
     "mkdir": (os, ("mkdir",)),
@@ -58,6 +66,13 @@ CALLS = {
     "fsync": (os, ("fsync", "fdatasync")),
     "remove": (os, ("unlink", "remove", "rmdir")),
     "lock": (fcntl, ("flock",)),
+    "write": (os, ("write", "sendfile")),
+}
+REQUESTS = {
+    "request to read": ("cat_file", "get_file"),
+    "request to list": ("info", "ls", "find"),
+    "request to write": ("pipe_file", "put_file"),
+    "request to remove": ("rm_file",),
 }
 
 
@@ -72,10 +87,23 @@ class Fault:
 
 
 class Calls:
-    """The calls of one process below `root`: counted by (place, kind); one of them may break. `tell` hears of it."""
+    """The calls of one process below `root`: counted by (place, kind); one of them may break.
 
-    def __init__(self, root: Path, fault: Fault | None, tell: Callable[[], None], *, whole_tree: bool) -> None:
-        self.root, self.fault, self.tell, self.whole_tree = f"{root}{os.sep}", fault, tell, whole_tree
+    `fires` is asked when that call comes, and says whether it breaks in this process; `sees` hears of each new
+    (place, kind). A kill hits this process, or the whole tree.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        fault: Fault | None = None,
+        *,
+        fires: Callable[[], bool] = lambda: True,
+        sees: Callable[[str, str], None] = lambda place, kind: None,
+        whole_tree: bool = False,
+    ) -> None:
+        self.root, self.fault, self.fires, self.sees = f"{root}{os.sep}", fault, fires, sees
+        self.whole_tree = whole_tree
         self.counted: Counter[tuple[str, str]] = Counter()
         self.lock, self.inside = threading.Lock(), threading.local()
 
@@ -84,8 +112,10 @@ class Calls:
         for kind, (module, names) in CALLS.items():
             for name in names:
                 setattr(module, name, self.wrapped(kind, getattr(module, name)))
-        os.open, os.write = self.wrapped("", os.open), self.wrapped("write", os.write)
-        os.sendfile = self.wrapped("write", os.sendfile)
+        os.open = self.wrapped("", os.open)
+        for kind, names in REQUESTS.items():
+            for name in names:
+                setattr(Bucket, name, self.asked(kind, getattr(Bucket, name)))
         io.open = builtins.open = self.open  # type: ignore[assignment]
         return self
 
@@ -104,15 +134,35 @@ class Calls:
                 known.add(through)
         return through
 
+    def asked(self, kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """A request to an object store; what the store itself does for it is not ours to break."""
+
+        def through(*args: Any, **more: Any) -> Any:
+            return self.through(kind, lambda: self.apart(partial(call, *args, **more)))
+
+        return through
+
+    def apart(self, call: Callable[[], Any]) -> Any:
+        """Make a call whose own calls neither count nor break."""
+        before, self.inside.busy = self.is_busy, True
+        try:
+            return call()
+        finally:
+            self.inside.busy = before
+
+    @property
+    def is_busy(self) -> bool:
+        return getattr(self.inside, "busy", False)
+
     def open(self, file: Any, mode: str = "r", *args: Any, **more: Any) -> Any:
         """As the built-in; reads and writes of what it returns are counted too."""
-        if isinstance(file, int) or not self.is_below(file) or place_of() is None:
+        if isinstance(file, int) or self.is_busy or not self.is_below(file) or place_of() is None:
             return REAL_OPEN(file, mode, *args, **more)
         kind = "open" if mode.strip("bt") == "r" else "create"
         return Watched(self.through(kind, partial(REAL_OPEN, file, mode, *args, **more)), self)
 
     def is_below(self, path: Any) -> bool:
-        """Whether a path lies in the folder that is watched; what is named by a number belongs to one that does."""
+        """Whether a path lies in the folder that is watched."""
         if isinstance(path, Watched):
             return True
         if isinstance(path, int):
@@ -125,25 +175,23 @@ class Calls:
 
     def through(self, kind: str, call: Callable[[], Any], half: Callable[[], Any] | None = None) -> Any:
         """The call, or what its fault makes of it."""
-        place = place_of()
-        if place is None or getattr(self.inside, "busy", False):
+        place = None if self.is_busy else place_of()
+        if place is None:
             return call()
         with self.lock:
             self.counted[place, kind] += 1
-            found = Fault(place, kind, self.counted[place, kind], self.fault.way if self.fault else "")
-        if found != self.fault:
+            turn = self.counted[place, kind]
+        if turn == 1:
+            self.apart(lambda: self.sees(place, kind))
+        found = self.fault and Fault(place, kind, turn, self.fault.way)
+        if not found or found != self.fault or not self.apart(self.fires):
             return call()
-        self.inside.busy = True
-        try:
-            return self.broken(found.way, call, half)
-        finally:
-            self.inside.busy = False
+        return self.broken(found.way, call, half)
 
     def broken(self, way: str, call: Callable[[], Any], half: Callable[[], Any] | None) -> Any:
-        self.tell()
         if way in (SHORT, SHORT_KILL) and half:
             half()
-        if way == KILL_AFTER:
+        if way in (KILL_AFTER, LOST):
             with suppress(OSError):  # a call that would have failed by itself
                 call()
         if way in CODES:
@@ -154,16 +202,21 @@ class Calls:
 
 
 def place_of() -> str | None:
-    """The innermost line of the runner, the command line or a step's body that waits for this call."""
-    frame = sys._getframe(2)
+    """The innermost line of the runner, the command line or a step's body that waits for this call, and its caller."""
+    frame, inner = sys._getframe(2), ""
     while frame:
-        name = frame.f_code.co_filename
-        if name.startswith(OURS):
-            return f"{Path(name).stem}.{frame.f_code.co_qualname}:{frame.f_lineno}"
-        if name.endswith(BODY):
+        code = frame.f_code
+        name = code.co_filename
+        if not inner and name.endswith(BODY):
             return "a step's body"
+        if name.startswith(OURS) and (inner or name != ASKING):
+            if inner:
+                return f"{inner} < {Path(name).stem}.{code.co_qualname}"
+            inner = f"{Path(name).stem}.{code.co_qualname}:{frame.f_lineno}"
+        elif inner and name.endswith((BODY, OWN)):
+            return inner
         frame = frame.f_back  # type: ignore[assignment]
-    return None
+    return inner or None
 
 
 def as_kind(flags: int) -> str:

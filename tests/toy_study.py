@@ -76,8 +76,11 @@ def halfway(scratch: Path, digest: str) -> str:
     return half
 
 
-def study(journal: Path, pause: float = 0.0) -> list[Step]:
-    """pool, label, two draws, two trainings whose checkpoint is freed, three askings, analysis, report."""
+def study(journal: Path, pause: float = 0.0, *, more: bool = False) -> list[Step]:
+    """pool, label, two draws, two trainings whose checkpoint is freed, three askings, analysis, report.
+
+    With one `more` asking of the first training, and an analysis of it, if wanted.
+    """
 
     def step(name: str, *needs: Step, trains: bool = False, asks: Step | None = None) -> Step:
         return Step(
@@ -100,15 +103,8 @@ def study(journal: Path, pause: float = 0.0) -> list[Step]:
     tunes = [step(f"tune{n}", draw, trains=True) for n, draw in enumerate(draws)]
     asked = [step("ask0", asks=tunes[0]), step("ask1", asks=tunes[0]), step("ask2", asks=tunes[1])]
     analyse = step("analyse", *asked, *draws)
-    return [pool, label, *draws, *tunes, *asked, analyse, step("report", analyse)]
-
-
-def results(folder: Path) -> dict[str, str]:
-    """Digests of what a step wrote, by path: without its record, which holds the time of day, and what may be freed."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    kept = {str(path.relative_to(folder)): path for path in files}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in sorted(kept.items())
-        if name != "record.json" and not name.startswith(f"{PART}/")
-    }
+    steps = [pool, label, *draws, *tunes, *asked, analyse, step("report", analyse)]
+    if more:
+        asked = [step("ask3", asks=tunes[0])]
+        steps += [*asked, step("analyse2", *asked)]
+    return steps
