@@ -6,6 +6,7 @@ its own with one fault; then the same command runs without one. An uninterrupted
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -233,7 +234,7 @@ def watch_child() -> None:
 
 
 def cases(scenario: Scenario, counted: Counter[tuple[str, str]]) -> Iterator[Case]:
-    """Each call's first and last turn, in every way of its kind; among child processes its first in each."""
+    """Each call's first and last turn, in every way of its kind."""
     for (site, kind), times in sorted(counted.items()):
         if scenario.places not in site:
             continue
@@ -251,7 +252,7 @@ def counted(scenario: Scenario, place: Place) -> Counter[tuple[str, str]]:
         raise RuntimeError(place.beside("said").read_text())
     if scenario.engine == "children" or scenario.places:
         seen = place.beside("seen").read_text().splitlines()
-        return Counter({(site, kind): 1 for site, kind in map(json.loads, seen)})
+        return Counter(dict.fromkeys(map(tuple, map(json.loads, seen)), 1))
     return Counter({(site, kind): times for site, kind, times in json.loads(place.beside("tally").read_text())})
 
 
@@ -328,10 +329,14 @@ def finished_for_good(place: Place, more: bool) -> set[str]:
 
 
 def left_behind(place: Place) -> list[str]:
-    """What the end of a study sees off: leases, scratch, parts that nobody reads any more, drafts."""
+    """What the end of a study sees off: leases, scratch, parts that nobody reads any more, drafts of steps.
+
+    Half-written notes stay for an hour, since another worker may be writing them.
+    """
     store = place.store
     parts = [step.folder for step in place.steps() if step.perishable and store.is_done(step) and store.is_whole(step)]
     drafts = [str(path) for pattern in ("*/.draft-*", "*/*/.gone-*", "*/.gone-*") for path in store.root.glob(pattern)]
+    drafts = [path for path in drafts if "/studies/.draft-" not in path]
     left = [*(each.folder for each in store.leases()), *store.unfinished(), *parts, *drafts]
     return [f"{name} was left behind" for name in left]
 
@@ -339,7 +344,8 @@ def left_behind(place: Place) -> list[str]:
 # All of it
 
 
-def all_found(folder: Path, scenarios: Sequence[Scenario], only: str) -> Iterator[Found]:
+def all_found(folder: Path, scenarios: Sequence[Scenario], wanted: Callable[[Case], bool]) -> Iterator[Found]:
+    """What becomes of each wanted case of the scenarios."""
     for number, scenario in enumerate(scenarios):
         base = Place(folder / f"{number}-before", scenario.backend)
         if scenario.before:
@@ -348,11 +354,11 @@ def all_found(folder: Path, scenarios: Sequence[Scenario], only: str) -> Iterato
             if command(begun, base) != 0:
                 raise RuntimeError(base.beside("said").read_text())
         whole = prepared(scenario, Place(folder / f"{number}-whole", scenario.backend), base)
-        chosen = [case for case in cases(scenario, counted(scenario, whole)) if only in str(case)]
-        wanted = digests(whole)
+        chosen = filter(wanted, cases(scenario, counted(scenario, whole)))
+        results = digests(whole)
         for turn, case in enumerate(chosen):
             place = prepared(scenario, Place(folder / f"{number}-{turn:04}", scenario.backend), base)
-            yield tried(scenario, case, place, wanted)
+            yield tried(scenario, case, place, results)
             shutil.rmtree(place.folder)
 
 
@@ -387,7 +393,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print each case instead of the table")
     parser.add_argument("--scenario", action="append", choices=BY_NAME, help="only this one; may be given repeatedly")
     parser.add_argument("--only", default="", help="cases whose place, kind or way holds this")
+    parser.add_argument("--first", action="store_true", help="only the first call at each place, not the last too")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th case")
     asked = parser.parse_args()
+    turns = itertools.count()
+
+    def wanted(case: Case) -> bool:
+        fits = asked.only in str(case) and (case.fault.turn == 1 or not asked.first)
+        return fits and next(turns) % asked.every == 0
+
     fast = Path("/dev/shm")  # noqa: S108 - a disk in memory, where there is one
     with tempfile.TemporaryDirectory(dir=fast if fast.is_dir() else None) as name:
         folder = Path(name)
@@ -396,7 +410,7 @@ def main() -> None:
             first.folder.mkdir()
             os.environ["CODEDOSE_CACHE"] = str(first.folder / "cache")
             run_it(first, "inline")
-        found = list(all_found(folder, [BY_NAME[n] for n in asked.scenario or BY_NAME], asked.only))
+        found = list(all_found(folder, [BY_NAME[n] for n in asked.scenario or BY_NAME], wanted))
     if asked.json:
         print(json.dumps([asdict(each) for each in found]))
         return

@@ -1,4 +1,4 @@
-"""Whatever write, rename, create or read of store and runner breaks: the store stays sound and the same command ends."""
+"""Whatever write, rename, create or read of store and runner breaks: the store is sound, the same command ends."""
 
 import json
 import subprocess
