@@ -104,13 +104,18 @@ class Disk(Store):
         self.sweep()
 
     def sweep(self) -> None:
-        """Remove drafts whose attempt holds no lease any more, half-written notes, and what was on its way out."""
+        """Remove drafts and scratch that nobody is at any more, half-written notes, and what was on its way out."""
         # before the leases: an attempt has its lease before its draft
         drafts = [path for kind in self.kinds() for path in (self.root / kind).glob(f"{DRAFT}*")]
-        alive = {each.attempt for each in self.leases()}
+        kept = [folder for folder in self.unfinished() if self.is_sound(self.root / folder)]
+        leases = self.leases()
+        alive, busy = {each.attempt for each in leases}, {each.folder for each in leases}
         for draft in drafts:
             if not any(draft.name.endswith(attempt) for attempt in alive):
                 remove_tree(draft)
+        for folder in kept:  # of a step that was killed between its commit and the end of its scratch
+            if folder not in busy:
+                remove_tree(self.root / SCRATCH / folder)
         for gone in self.root.glob(f"*/{GONE}*"):
             remove_tree(gone)
         for pattern in (f"{DRAFT}*", f"studies/{DRAFT}*", f"leases/*/{DRAFT}*"):

@@ -94,8 +94,9 @@ class Remote(Store):
         return record["perishable"] is not None and self.holds_part(folder, record)
 
     def holds_part(self, folder: str, record: Record) -> bool:
-        part = f"{self.attempt_of(folder, record)}/{record['perishable']}"
-        return not split(record)[1] or bool(self.at.sizes(part))
+        """Whether the perishable part is there: its first file, which goes before all others when it is freed."""
+        heavy = split(record)[1]
+        return not heavy or self.at.exists(f"{self.attempt_of(folder, record)}/{min(heavy)}")
 
     def attempt_of(self, folder: str, record: Record) -> str:
         """The place of the attempt that a record names, which a stranger may have written."""
@@ -204,9 +205,12 @@ class Remote(Store):
         data = self.record_bytes(step.folder)
         if data is None:
             return 0
-        place = self.attempt_of(step.folder, parsed(data, f"{self}/{step.folder}"))
+        record = parsed(data, f"{self}/{step.folder}")
+        place, heavy = self.attempt_of(step.folder, record), split(record)[1]
         sizes = self.at.sizes(f"{place}/{step.perishable}")
-        self.at.delete(list(sizes))
+        first = [name for name in sizes if heavy and name == f"{place}/{min(heavy)}"]
+        self.at.delete(first)  # apart: if this ends here, the part counts as freed, and the next run frees the rest
+        self.at.delete([name for name in sizes if name not in first])
         return sum(sizes.values())
 
     def keep_log(self, folder: str) -> None:
@@ -247,7 +251,16 @@ class Remote(Store):
 
     def empty(self, now: datetime, kept: timedelta | None = None) -> int:
         freed = super().empty(now) if kept is None else super().empty(now, kept)
-        return freed + sum(self.lost_attempts(now))
+        return freed + sum(self.lost_attempts(now)) + sum(self.lost_scratch())
+
+    def lost_scratch(self) -> Iterator[int]:
+        """Delete what a step was killed with between its record and the end of its scratch; the bytes of each."""
+        busy = {each.folder for each in self.leases()}
+        for folder in self.unfinished():
+            if folder not in busy and self.at.exists(f"{folder}.json"):
+                sizes = self.at.sizes(f"{SCRATCH}/{folder}")
+                self.at.delete(list(sizes))
+                yield sum(sizes.values())
 
     def lost_attempts(self, now: datetime) -> Iterator[int]:
         """Delete the files of attempts that no record names, begun a day ago or more; the bytes of each."""
