@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,7 @@ def some_prompts(count: int) -> list[list[int]]:
     return [rng.integers(10, 600, size=length).tolist() for length in rng.integers(2, 50, size=count)]
 
 
+@cache
 def loaded_from(folder: Path) -> Loaded:
     return OWN.load(folder, "float32")
 
@@ -99,7 +101,7 @@ def test_replies_are_greedy_whoever_is_asked_beside(folder):
     for rows in (1, 4, 9):
         found = asked(loaded, prompts, rows=rows)
         assert [(one.reply, one.forced) for one in found] == wanted
-        assert asked(loaded, prompts[::-1], rows=rows)[::-1] == found
+        assert rows == 1 or asked(loaded, prompts[::-1], rows=rows)[::-1] == found
 
 
 @pytest.mark.parametrize("shared", [1, 7, 30])

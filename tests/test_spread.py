@@ -19,8 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from safetensors.torch import load_file, save_file
-from test_lora import LORA
-from test_tune import SETTINGS, silent, some_examples
+from test_tune import LORA, SETTINGS, silent, some_examples
 from test_tune_resume import Killed, too_little
 from tiny import FAMILIES, write_backbone
 from torch.distributed.device_mesh import init_device_mesh
@@ -290,7 +289,8 @@ def scant(folder: Path, how: Tune, out: Path, device: str) -> tuple[Any, Callabl
     return make(folder, how, out, device)
 
 
-@pytest.mark.parametrize("making", [make, pytest.param(scant, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("making", [make, scant])
 def test_a_sharded_training_tells_its_steps_and_keeps_a_whole_model(folders, tmp_path, making):
     """Also where memory runs out in one process: all begin again with less at once, until it suffices."""
     seen: list[int] = []
