@@ -31,6 +31,7 @@ from codedose.errors import DataError, StudyError
 from codedose.runner import schedule
 from codedose.runner.children import Children, chosen
 from codedose.runner.disk import Disk
+from codedose.runner.failures import Patience
 from codedose.runner.lease import Leased, held
 from codedose.runner.perform import perform
 from codedose.runner.schedule import Outcome, Slots, Teller, inline, ready, run, to_run
@@ -39,6 +40,7 @@ from codedose.runner.store import KEPT
 
 JOURNAL = "journal"
 TWO = Slots(2)
+QUICK = Patience(first=0.001)
 PART = "checkpoint"
 
 # The toy steps
@@ -104,7 +106,7 @@ def until(condition: Callable[[], object], seconds: float = 8) -> None:
 
 
 def go(root: Path, *steps: Step, submit=inline, slots: Slots = TWO, tell: Teller | None = None) -> Outcome:
-    return run(Disk(root), steps, slots=slots, submit=submit, tell=tell or Teller())
+    return run(Disk(root), steps, slots=slots, submit=submit, tell=tell or Teller(), patience=QUICK)
 
 
 def labels(steps) -> list[str]:
