@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from codedose.cli.planned import tell
 from codedose.cli.ran import tell_failures, tell_summary
 from codedose.cli.show import Lines, as_json, as_table, plain, plain_lines, say_progress
+from codedose.runner.place import open_store
 from codedose.runner.schedule import Outcome
 from codedose.runner.step import Step
 from codedose.runner.tries import Failure
@@ -60,7 +61,7 @@ def a_step(text: str) -> Step:
 def test_failed_steps_and_summaries_are_inert(capsys: pytest.CaptureFixture[str], tmp_path: Any, text: str) -> None:
     step = a_step(text[:50])
     failure = Failure(step, text, (text, text))
-    tell_failures(tmp_path, Outcome(failed=[failure]))
+    tell_failures(open_store(tmp_path), Outcome(failed=[failure]))
     teller = Lines()
     teller.planned([step])
     teller.started(step)
