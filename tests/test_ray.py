@@ -34,7 +34,9 @@ ray_alone = pytest.mark.skipif(
     subprocess.run([sys.executable, "-c", "import ray"], capture_output=True).returncode != 0,
     reason="Ray is not installed: pip install 'codedose[ray]'",
 )
-CLUSTER = {"object_store_memory": 80 * 1024**2, "include_dashboard": False}
+# a machine that tests keep busy is not dead; one whose raylet is gone answers no question and is known by five
+ALIVE = {"health_check_timeout_ms": 60_000, "health_check_period_ms": 1000}
+CLUSTER = {"object_store_memory": 80 * 1024**2, "include_dashboard": False, "_system_config": ALIVE}
 A_NODE = {"num_cpus": 2, "num_gpus": 2, "object_store_memory": 80 * 1024**2}
 TICK = 0.05  # seconds between two signs of life of a toy step
 PARTS = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -351,12 +353,14 @@ class TestOnNodes:
         havoc, batches = Havoc(nodes, seed=7), Batches(root, journal, engine)
         engine.nodes()
         batches.start()
-        for number in range(10):
-            havoc.kill_a_node()
-            if number % 3 == 2:  # about one a minute
-                havoc.kill_a_worker()
-        batches.enough.set()
-        batches.join(600)
+        try:
+            for number in range(10):
+                havoc.kill_a_node()
+                if number % 3 == 2:  # about one a minute
+                    havoc.kill_a_worker()
+        finally:
+            batches.enough.set()
+            batches.join(600)
         steps = batches.steps
         assert (batches.problem, havoc.orphans) == (None, [])
         assert havoc.workers > 1
