@@ -3,6 +3,7 @@
 Toy steps note where they ran and until when: whoever held a GPU together with another would be found.
 """
 
+import hashlib
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -17,9 +19,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psutil
 import pytest
+import yaml
+from conftest import SMALL, changed
 from test_runner import Heard, contents, die, fail, go, labels, leftovers, refuse, toy, until, who, whoami
+from tiny import FAMILIES, write_backbone
 
 from codedose.errors import StudyError
 from codedose.runner.children import Children
@@ -34,7 +40,9 @@ ray_alone = pytest.mark.skipif(
     subprocess.run([sys.executable, "-c", "import ray"], capture_output=True).returncode != 0,
     reason="Ray is not installed: pip install 'codedose[ray]'",
 )
-CLUSTER = {"object_store_memory": 80 * 1024**2, "include_dashboard": False}
+# a machine that tests keep busy is not dead; one whose raylet is gone answers no question and is known by five
+ALIVE = {"health_check_timeout_ms": 60_000, "health_check_period_ms": 1000}
+CLUSTER = {"object_store_memory": 80 * 1024**2, "include_dashboard": False, "_system_config": ALIVE}
 A_NODE = {"num_cpus": 2, "num_gpus": 2, "object_store_memory": 80 * 1024**2}
 TICK = 0.05  # seconds between two signs of life of a toy step
 PARTS = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -167,6 +175,14 @@ class Nodes:
         return [each for raylet in raylets for each in descendants(raylet)]
 
 
+def is_ours(node: Any) -> bool:
+    """Whether this process, as a driver, is connected to a node: it would die with it, which is another test."""
+    import ray
+
+    own = ray._private.worker.global_worker.node
+    return own is not None and own._raylet_socket_name == node._raylet_socket_name
+
+
 def descendants(process: psutil.Process) -> list[psutil.Process]:
     try:
         return process.children(recursive=True)
@@ -243,7 +259,7 @@ class Havoc:
     def kill_a_node(self) -> None:
         """Wait a moment, kill a node and bring another; remember what outlives it by five seconds."""
         time.sleep(self.chance.uniform(0, 4))
-        place = self.chance.randrange(len(self.nodes.workers))
+        place = self.chance.choice([n for n, each in enumerate(self.nodes.workers) if not is_ours(each)])
         raylet = self.nodes.workers[place].all_processes["raylet"][0].process.pid
         doomed = descendants(psutil.Process(raylet))
         self.nodes.kill(place)
@@ -351,12 +367,14 @@ class TestOnNodes:
         havoc, batches = Havoc(nodes, seed=7), Batches(root, journal, engine)
         engine.nodes()
         batches.start()
-        for number in range(10):
-            havoc.kill_a_node()
-            if number % 3 == 2:  # about one a minute
-                havoc.kill_a_worker()
-        batches.enough.set()
-        batches.join(600)
+        try:
+            for number in range(10):
+                havoc.kill_a_node()
+                if number % 3 == 2:  # about one a minute
+                    havoc.kill_a_worker()
+        finally:
+            batches.enough.set()
+            batches.join(600)
         steps = batches.steps
         assert (batches.problem, havoc.orphans) == (None, [])
         assert havoc.workers > 1
@@ -408,3 +426,75 @@ def ran_of(journal: Path) -> dict[str, int]:
 def test_an_address_where_nothing_is_is_one_clear_error():
     with pytest.raises(StudyError, match="ray://"):
         joined("ray://head:10001")
+
+
+# A study from the command line, on a cluster of this machine that it starts by itself
+
+MEASURED = ("seconds", "memory")  # of a training: what it took, not what it came to
+
+
+@pytest.fixture(scope="module")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("study")
+    write_backbone(home / "tiny", FAMILIES[0], layers=1, hidden=32)
+    (home / "study.yaml").write_text(yaml.safe_dump(changed(SMALL, {"tune.max_length": 512})))
+    return home / "study.yaml"
+
+
+class Command:
+    """`codedose run` in a process of its own; what listened while it ran, and who was there."""
+
+    def __init__(self, study: Path, store: Path, *words: str) -> None:
+        script = "from codedose.cli import main; main()"
+        command = [sys.executable, "-c", script, "run", str(study), "--store", str(store), "--cores", "2", *words]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.listeners: set[str] = set()
+        self.there: set[psutil.Process] = set()
+
+    def watched(self) -> tuple[int, str]:
+        """Look at its processes until it ends: its exit code and what it said."""
+        lines: list[str] = []
+        reader = threading.Thread(target=lambda: lines.extend(self.process.stdout or ()))
+        reader.start()
+        while self.process.poll() is None:
+            family = descendants(psutil.Process(self.process.pid))
+            self.there |= set(family)
+            self.listeners |= {place for each in family for place in listening(each)}
+            time.sleep(1)
+        reader.join()
+        return self.process.returncode, "".join(lines)
+
+
+def listening(process: psutil.Process) -> set[str]:
+    try:
+        return {each.laddr.ip for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN}
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return set()
+
+
+def results(root: Path) -> dict[str, str]:
+    """A digest of every table of a store, without what was measured of the machine."""
+    found = {}
+    for path in sorted(root.glob("*/*/*.parquet")):
+        table = pl.read_parquet(path).drop(MEASURED, strict=False)
+        found[str(path.relative_to(root))] = hashlib.sha256(table.write_ipc(None).getvalue()).hexdigest()
+    return found
+
+
+@ray_alone
+@pytest.mark.long
+def test_a_study_comes_to_the_same_tables_here_and_on_ray(tiny_study, tmp_path):
+    local = Command(tiny_study, tmp_path / "local").watched()
+    on_ray = Command(tiny_study, tmp_path / "ray", "--engine", "ray")
+    assert local[0] == 0, local[1]
+    code, said = on_ray.watched()
+    assert code == 0, said
+    assert results(tmp_path / "local") == results(tmp_path / "ray")
+    assert len(results(tmp_path / "ray")) > 40
+    assert on_ray.listeners <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+    assert on_ray.listeners
+    assert psutil.wait_procs(on_ray.there, timeout=5)[1] == []
+    assert list(Path(tempfile.gettempdir()).glob("codedose-ray-*")) == []
+    code, said = Command(tiny_study, tmp_path / "ray", "--engine", "ray").watched()
+    assert code == 0, said
+    assert "steps to run" not in said or "0 steps" in said

@@ -13,6 +13,7 @@ from codedose.errors import MachineError, StudyError
 
 TOKEN_FILE = "RAY_AUTH_TOKEN_PATH"  # noqa: S105 - the name of a variable
 STORE_BYTES = 80 * 1024**2  # of Ray's object store, near the least that it takes: nothing of a step goes there
+PATIENT = 60_000  # milliseconds: trainings on all cores may keep Ray from answering itself
 SILENT: Mapping[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
 LOOPBACK: Mapping[str, str] = {
     "RAY_AUTH_MODE": "token",
@@ -80,6 +81,7 @@ def started(cores: int, gpus: int) -> Cluster:
             num_gpus=gpus,
             object_store_memory=STORE_BYTES,
             include_dashboard=False,
+            _system_config={"health_check_timeout_ms": PATIENT},
             _temp_dir=str(folder / "ray"),
             **SILENT,
         )

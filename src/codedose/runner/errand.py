@@ -18,6 +18,7 @@ from typing import Any
 from codedose.runner.children import SPOILS, Worker, die_with, tail
 from codedose.runner.failures import StepFailed, death
 from codedose.runner.record import versions
+from codedose.runner.secrets import scrub, secret_values, withheld
 from codedose.runner.step import Step, Where
 from codedose.runner.store import Store
 
@@ -34,6 +35,7 @@ class Errand:
 
     parcel: bytes  # (store, step), pickled
     where: Where
+    secrets: tuple[str, ...] = ()  # what it needs secrets for: these are the node's own, and none is sent
     mark: Path | None = None  # a file in a store on a disk, for nodes that may not see it
     version: str = field(default_factory=lambda: versions()["codedose"])
 
@@ -45,7 +47,7 @@ def carried_out(errand: Errand) -> Iterator[Word]:
         return
     die_with(os.getppid())
     yield ("began", socket.gethostname())
-    worker = worker_for(errand.where, gpus_given())
+    worker = worker_for(errand.where, gpus_given(), errand.secrets)
     try:
         yield from words(worker, errand)
     finally:
@@ -95,6 +97,7 @@ def judged(word: Word, errand: Errand) -> Word:
 def mourned(code: int | None, errand: Errand) -> StepFailed:
     """The failure of a step whose child ended without a word, with the log that it could not bring to the store."""
     (store, step), ended = opened(errand), death(code)
+    scrub(store.log(step.folder), secret_values(os.environ))
     with suppress(Exception):  # why it ended is told in any case
         store.keep_log(step.folder)
     return StepFailed(ended.reason, tail(store, step), ended.kind, ended.killed)
@@ -105,15 +108,16 @@ def opened(errand: Errand) -> tuple[Store, Step]:
     return store, step
 
 
-def worker_for(where: Where, gpus: tuple[str, ...]) -> Worker:
-    """The child that is kept here, where it is of this kind and lives; else a new one in its place."""
+def worker_for(where: Where, gpus: tuple[str, ...], secrets: tuple[str, ...]) -> Worker:
+    """The child that is kept here, where it is of this kind, sees just these secrets and lives; else a new one."""
+    asked = (where, gpus, withheld(secrets, os.environ))
     while kept:
         worker = kept.pop()
-        if (worker.where, worker.gpus) == (where, gpus) and worker.process.is_alive():
+        if (worker.where, worker.gpus, worker.hidden) == asked and worker.process.is_alive():
             return worker
         worker.stop()
     with nameless():
-        return Worker(where, gpus)
+        return Worker(where, gpus, secrets)
 
 
 def is_light(where: Where) -> bool:

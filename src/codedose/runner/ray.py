@@ -42,7 +42,8 @@ class Rays:
         self.seen: tuple[float, Nodes] = (0.0, ())
         self.known = self.here
         self.marks: dict[str, Path] = {}
-        self.lock = threading.Lock()
+        self.lock, self.over = threading.Lock(), threading.Event()
+        self.followers: list[threading.Thread] = []
 
     def __enter__(self) -> "Rays":
         return self
@@ -50,6 +51,9 @@ class Rays:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.over.set()
+        for thread in self.followers:  # Ray may not go away while it is asked
+            thread.join(5)
         for mark in self.marks.values():
             mark.unlink(missing_ok=True)
         if "cluster" in self.__dict__:
@@ -85,7 +89,9 @@ class Rays:
         """Perform `step` on some node; the future ends with it, or with StepFailed."""
         future: Future[None] = Future()
         self.cluster  # noqa: B018 - Ray is started and asked from the main thread first
-        threading.Thread(target=self.follow, args=(absolute(store), step, progress, future), daemon=True).start()
+        thread = threading.Thread(target=self.follow, args=(absolute(store), step, progress, future), daemon=True)
+        self.followers = [thread, *filter(threading.Thread.is_alive, self.followers)]
+        thread.start()
         return future
 
     def follow(self, store: Store, step: Step, progress: Progress, future: "Future[None]") -> None:
@@ -100,7 +106,7 @@ class Rays:
         """Send a step and hear it out: how it ended. Where no node is large enough, Ray is to know of it all the same:
         that is what has a cluster grow.
         """
-        errand = Errand(pickle.dumps((store, step)), step.where, self.mark(store))
+        errand = Errand(pickle.dumps((store, step)), step.where, step.secrets, self.mark(store))
         stream = self.task.options(**demands(step.where), name=step.folder).remote(errand)
         for word in self.heard(stream, step.where):
             if word[0] == "progress":
@@ -115,9 +121,10 @@ class Rays:
 
         began = False
         try:
-            while True:
-                if not began and not ray.wait([stream], timeout=TICK)[0]:
-                    self.await_node(where)
+            while not self.over.is_set():
+                if not ray.wait([stream], timeout=TICK)[0]:
+                    if not began:
+                        self.await_node(where)
                     continue
                 word: Word = ray.get(next(stream))
                 began = True
@@ -133,10 +140,9 @@ class Rays:
     def await_node(self, where: Where) -> None:
         """Wait until some node is large enough. Raises MachineError after the engine's patience."""
         end = time.monotonic() + self.patience
-        while lacking := shortage(where, self.nodes()):
+        while (lacking := shortage(where, self.nodes())) and not self.over.wait(TICK):
             if time.monotonic() > end:
                 raise MachineError(lacking)
-            time.sleep(TICK)
 
     def mark(self, store: Store) -> Path | None:
         """A file in a store on a disk by which other hosts know it, where the cluster has any."""

@@ -53,7 +53,9 @@ class Jobs:
             future.set_result(None)
 
     def last_word(self, store: Store, step: Step) -> Word:
-        job = executor(store, step, self.cluster).submit(alone, Errand(pickle.dumps((store, step)), step.where))
+        job = executor(store, step, self.cluster).submit(
+            alone, Errand(pickle.dumps((store, step)), step.where, step.secrets)
+        )
         self.jobs[step.key] = job
         while not job.done():
             time.sleep(self.tick)
@@ -85,7 +87,7 @@ def sizes(where: Where) -> dict[str, int]:
 
 def alone(errand: Errand) -> Word:
     """In a job: have its one step done in a child process; how it ended."""
-    worker = worker_for(errand.where, tuple(visible(math.ceil(errand.where.gpus))))
+    worker = worker_for(errand.where, tuple(visible(math.ceil(errand.where.gpus))), errand.secrets)
     try:
         return list(words(worker, errand))[-1]
     finally:
