@@ -30,6 +30,7 @@ from codedose.label.model import digest
 from codedose.pool.catalogue import look_up
 from codedose.pool.known.prints import VERSION as KNOWN_VERSION
 from codedose.pool.starter import NAME as STARTER
+from codedose.runner.secrets import HUB, LABELLER, TRACKERS
 from codedose.runner.step import Step, Where
 from codedose.runner.store import Store
 from codedose.study import Arm, Backbone, Source, Study, TaskUse
@@ -126,6 +127,7 @@ class Planner:
             given={"folder": str(self.base.resolve()), "processes": self.cores},
             where=Where(cores=self.cores),
             weight=2,
+            secrets=needed_for(HUB, any(source.revision for source in self.study.pool.sources)),
         )
 
     @property
@@ -173,6 +175,7 @@ class Planner:
             identity={"labeller": labeller(label.by)},
             given={"prices": prices},
             shares=stages.REPLIES if label.llm else None,
+            secrets=needed_for(LABELLER, label.llm),
         )
 
     @cached_property
@@ -214,6 +217,7 @@ class Planner:
             (self.pool, self.exclude, self.label, *self.held_out),
             identity={"tokenizer": self.identities[counter.name] if counter else None},
             given={"tokenizer": self.loadable(counter) if counter else None},
+            secrets=loading(counter) if counter else (),
         )
 
     def drawn(self, cell: Cell) -> Step:
@@ -261,6 +265,7 @@ class Planner:
             tuple(self.draws.values()),
             identity={"tokenizer": self.identities[backbone.name]},
             given={"tokenizer": self.loadable(backbone)},
+            secrets=loading(backbone),
         )
 
     @cached_property
@@ -314,6 +319,7 @@ class Planner:
             settings,
             identity={"digest": self.items_digest(place) if place else None},
             given={"path": self.items_place(place) if place else None},
+            secrets=needed_for(HUB, place and self.is_hub_dataset(place)),
         )
 
     def items_digest(self, path: str) -> str:
@@ -378,6 +384,7 @@ class Planner:
             },
             where=self.where(backbone),
             weight=seconds_to_tune(self.study, backbone) * len(own),
+            secrets=loading(backbone),
         )
 
     def tune(self, cell: Cell, *, alone: bool = False) -> Step:
@@ -397,6 +404,7 @@ class Planner:
             kept=self.study.keep_checkpoints,
             where=self.where(backbone, self.means.processes),
             weight=seconds_to_tune(self.study, backbone),
+            secrets=(*loading(backbone), *needed_for(TRACKERS, self.means.report_to)),
             has_scratch=True,
         )
 
@@ -413,6 +421,7 @@ class Planner:
             consumes=(tune,) if tune else (),
             where=self.where(cell.backbone),
             weight=seconds_to_measure(self.study, cell.backbone),
+            secrets=loading(cell.backbone),
         )
 
     def untuned_identity(self, cell: Cell, tune: Step | None) -> dict[str, object]:
@@ -447,6 +456,7 @@ class Planner:
             consumes=(tune,) if tune else (),
             where=self.where(cell.backbone),
             weight=seconds_to_ask(self.study, cell.backbone, task),
+            secrets=loading(cell.backbone),
             has_scratch=True,
         )
 
@@ -596,6 +606,16 @@ def add_with_needs(told: dict[str, Step], step: Step) -> None:
         for need in step.waits_for:
             add_with_needs(told, need)
         told[step.key] = step
+
+
+def needed_for(purpose: str, wanted: object) -> tuple[str, ...]:
+    """What a step needs secrets of the environment for, where it does."""
+    return (purpose,) if wanted else ()
+
+
+def loading(backbone: Backbone) -> tuple[str, ...]:
+    """What loading a backbone needs secrets for: the hub's where it has a revision there."""
+    return needed_for(HUB, backbone.revision)
 
 
 def labeller(by: str) -> str | None:

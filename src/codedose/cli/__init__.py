@@ -3,6 +3,7 @@
 Exit codes: 0 done; 2 wrong use or study file; 3 some steps failed; 4 this machine is not ready; 130 interrupted.
 """
 
+import os
 import sys
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from codedose.cli import arms, files, labels, power, recommended, studies, upkeep
 from codedose.cli.show import plain, plain_lines
 from codedose.errors import CodedoseError
+from codedose.runner.secrets import redact, secret_values
 
 INTERRUPTED = 130
 
@@ -48,7 +50,7 @@ def main() -> None:
     try:
         app()
     except CodedoseError as problem:
-        print(f"codedose: {plain_lines(problem)}", file=sys.stderr)
+        print(f"codedose: {plain_lines(redact(str(problem), secret_values(os.environ)))}", file=sys.stderr)
         sys.exit(problem.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer hears Ctrl-C first, and says nothing
@@ -56,5 +58,6 @@ def main() -> None:
         raise
     except OSError as problem:
         where = plain(problem.filename or "this machine")
-        print(f"codedose: {where}: {plain(problem.strerror or problem)}", file=sys.stderr)
+        why = redact(str(problem.strerror or problem), secret_values(os.environ))
+        print(f"codedose: {where}: {plain(why)}", file=sys.stderr)
         sys.exit(4)

@@ -19,6 +19,7 @@ from codedose.errors import CodedoseError
 from codedose.runner.lease import NotNow
 from codedose.runner.perform import perform
 from codedose.runner.schedule import StepFailed
+from codedose.runner.secrets import confined, redact, scrub, secret_values, withheld
 from codedose.runner.step import Progress, Step, Where
 from codedose.runner.store import Store
 
@@ -29,12 +30,13 @@ DIE_WITH_PARENT = 1  # Linux: prctl(PR_SET_PDEATHSIG)
 class Worker:
     """One child process: it performs the steps it is sent, one at a time."""
 
-    def __init__(self, where: Where, gpus: tuple[str, ...]) -> None:
+    def __init__(self, where: Where, gpus: tuple[str, ...], secrets: tuple[str, ...] = ()) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.where, self.gpus, self.busy = where, gpus, False
+        self.hidden = withheld(secrets, os.environ)
         self.process = context.Process(target=serve, args=(theirs, where.cores, gpus, os.getpid()))
-        with uninterrupted():
+        with uninterrupted(), confined(secrets):
             self.process.start()
         theirs.close()
 
@@ -51,6 +53,7 @@ class Worker:
                 problem = StepFailed(message[1], tail(store, step) if message[0] == "failed" else ())
         except (EOFError, OSError):
             self.process.join(5)
+            scrub(store.log(step.folder), secret_values(os.environ))  # it could not do so itself
             problem = StepFailed(death(self.process.exitcode), tail(store, step))
         except Exception as trouble:  # a step that cannot be sent, news that cannot be told: nobody waits for ever
             self.process.kill()
@@ -115,16 +118,17 @@ class Children:
     def submit(self, store: Store, step: Step, progress: Progress) -> "Future[None]":
         """Perform `step` in a child process; the future ends with it, or with StepFailed."""
         future: Future[None] = Future()
-        worker = self.worker_for(step.where)
+        worker = self.worker_for(step.where, step.secrets)
         worker.busy = True
         threading.Thread(target=worker.do, args=(store, step, progress, future), daemon=True).start()
         return future
 
-    def worker_for(self, where: Where) -> Worker:
-        """An idle process of this kind, or a new one in the place of the idle ones of other kinds."""
+    def worker_for(self, where: Where, secrets: tuple[str, ...] = ()) -> Worker:
+        """An idle process of this kind that sees just these secrets, or a new one in the place of other idle ones."""
         idle = [worker for worker in self.workers if not worker.busy]
+        hidden = withheld(secrets, os.environ)
         for worker in idle:
-            if worker.where == where and worker.process.is_alive():
+            if worker.where == where and worker.hidden == hidden and worker.process.is_alive():
                 return worker
         for worker in idle:
             if where.worker or where.gpus or not worker.process.is_alive():
@@ -132,7 +136,7 @@ class Children:
                 self.workers.remove(worker)
         taken = {gpu for worker in self.workers for gpu in worker.gpus}
         free = [gpu for gpu in visible(self.gpus) if gpu not in taken]
-        self.workers.append(Worker(where, tuple(free[: where.gpus])))
+        self.workers.append(Worker(where, tuple(free[: where.gpus]), secrets))
         return self.workers[-1]
 
 
@@ -164,7 +168,7 @@ def attempt(store: Store, step: Step, progress: Progress) -> tuple[Any, ...]:
 
     "refused" is an end that its reason explains; "failed" is a surprise, explained by the log; "not now" none at all.
     """
-    log = store.log(step.folder)
+    log, secrets = store.log(step.folder), secret_values(os.environ)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as file:
@@ -178,8 +182,12 @@ def attempt(store: Store, step: Step, progress: Progress) -> tuple[Any, ...]:
         mendable = isinstance(problem, CodedoseError) or is_full(problem)
         with suppress(OSError):  # a full disk has no room for the log either
             print(problem if mendable else traceback.format_exc().rstrip(), file=sys.stderr, flush=True)
-        return ("refused" if mendable else "failed", reason(problem))
+        return ("refused" if mendable else "failed", redact(reason(problem), secrets))
     finally:
+        with suppress(OSError):  # as above
+            sys.stdout.flush()
+            sys.stderr.flush()
+            scrub(log, secrets)
         with suppress(Exception):  # what the step came to is told in any case
             store.keep_log(step.folder)
 

@@ -1,11 +1,13 @@
 """One step, done: inputs brought here, the work in a draft, the record last."""
 
+import os
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from codedose.runner.lease import held
 from codedose.runner.record import record_of
+from codedose.runner.secrets import redact, secret_values
 from codedose.runner.step import Progress, Step
 from codedose.runner.store import Store, new_attempt
 
@@ -31,7 +33,13 @@ def perform(store: Store, step: Step, progress: Progress) -> None:
             if step.shares:
                 kept["shared"] = stack.enter_context(store.shared(step.shares))
             started, began = datetime.now(UTC), time.monotonic()
-            step.do(needed, draft, progress=lease.telling(progress), **step.settings, **step.given, **kept)
+            step.do(needed, draft, progress=redacting(lease.telling(progress)), **step.settings, **step.given, **kept)
             seconds = time.monotonic() - began
             record = record_of(step, draft, attempt=attempt, started=started, seconds=seconds)
             store.commit(step.folder, draft, record)
+
+
+def redacting(progress: Progress) -> Progress:
+    """`progress`, told no secret of this process's environment: a lease repeats it where others read."""
+    secrets = secret_values(os.environ)
+    return lambda done, of, note: progress(done, of, redact(note, secrets))

@@ -15,6 +15,7 @@ from typing import Any
 
 from codedose.errors import DataError
 from codedose.keys import file_digest
+from codedose.runner.secrets import redacted, secret_values
 from codedose.runner.step import Step
 
 RECORD = "record.json"
@@ -26,13 +27,14 @@ Record = dict[str, Any]
 def record_of(step: Step, folder: Path, *, attempt: str, started: datetime, seconds: float) -> Record:
     """The record of a step whose files lie in `folder`: what it is, each file's size and SHA-256, where and when."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    secrets = secret_values(os.environ)
     return {
         "kind": step.kind,
         "label": step.label,
         "key": step.key,
         "version": step.version,
-        "settings": step.settings,
-        "identity": step.identity,
+        "settings": redacted(step.settings, secrets),
+        "identity": redacted(step.identity, secrets),
         "needs": [need.folder for need in step.needs],
         "files": {
             path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": file_digest(path)}

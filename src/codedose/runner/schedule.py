@@ -1,5 +1,6 @@
 """What must run, in which order, within the slots of this machine; what fails is told, never hidden."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 
 from codedose.runner.lease import Lacking, NotNow
 from codedose.runner.perform import perform
+from codedose.runner.secrets import redact, secret_values
 from codedose.runner.step import Progress, Step
 from codedose.runner.store import Store
 
@@ -193,7 +195,8 @@ def failure_of(step: Step, problem: BaseException | None) -> Failure | None:
         return None
     if not isinstance(problem, Exception):
         raise problem
-    return Failure(step, str(problem) or type(problem).__name__, getattr(problem, "log", ()))
+    reason = redact(str(problem) or type(problem).__name__, secret_values(os.environ))
+    return Failure(step, reason, getattr(problem, "log", ()))
 
 
 def free(store: Store, step: Step, left: Sequence[Step]) -> None:

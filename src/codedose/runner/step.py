@@ -32,6 +32,9 @@ class Step:
     consumes: tuple["Step", ...] = ()  # those of `needs` whose perishable part is read
     where: "Where" = field(default_factory=lambda: Where())
     weight: float = 0.1  # expected seconds, for the time left
+    secrets: tuple[
+        str, ...
+    ] = ()  # what it needs secrets of the environment for (runner.secrets): never part of the key
     has_scratch: bool = False  # `do` is also given a folder `scratch` that outlives it until the step is done
     shares: str | None = None  # `do` is also given a folder `shared` of this name, to which many steps add
 
