@@ -4,10 +4,13 @@ import json
 import logging
 import os
 import pickle
+import socket
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from tiny import FAMILIES, write_backbone
 from codedose import stages
 from codedose.plan import Planner
 from codedose.runner.children import Children
+from codedose.runner.guard import DATA, END_HEADERS, HEADERS, clusters, frame, lets_in, running
 from codedose.runner.secrets import (
     ALLOWED,
     HUB,
@@ -307,9 +311,9 @@ def test_a_study_of_loud_steps_leaves_no_secret_anywhere(
 ) -> None:
     """Every stage tells its environment; two trainings of four fail with it in their reason."""
     for name in (name for name in vars(stages) if name.endswith("_step")):
-        monkeypatch.setattr(stages, name, Loud(getattr(stages, name), fails="-d1" if name == "tune_step" else ""))
+        monkeypatch.setattr(stages, name, Loud(getattr(stages, name), fails="/d1/" if name == "tune_step" else ""))
     write_backbone(tmp_path / "model", FAMILIES[0], layers=1, hidden=32)
-    study = a_study({"backbones.0.model": "model"})
+    study = a_study({"backbones.0.model": "model", "tune.max_length": 1024})
     for words in ([], ["--json"]):
         told = codedose("run", study, "--cores", "2", *words)
         assert told.code == 3
@@ -318,3 +322,104 @@ def test_a_study_of_loud_steps_leaves_no_secret_anywhere(
     assert holding(tmp_path) == []
     assert list((tmp_path / "store" / "report").glob("*/report.html"))
     assert len(list((tmp_path / "store" / "logs").glob("*/*.log"))) > 10
+
+
+# A Ray cluster that lets in whoever asks
+
+ANSWERS = {  # what Ray 2.60 sends to a question without a token: frames as they came over the line
+    "open": (
+        frame(HEADERS, END_HEADERS, 1, b"\x88@\x0ccontent-type\x10application/grpc")
+        + frame(DATA, 0, 1, b"\x00\x00\x00\x00\x0c\n\x00\x12\x062.60.0 \x01"),
+        True,
+    ),
+    "guarded": (
+        frame(HEADERS, 5, 1, b"\x88@\x0ccontent-type\x10application/grpc\x00\x0bgrpc-status\x0216\x00\x0cgrpc-message>"
+              b"InvalidAuthToken: Authentication token is missing or incorrect"),
+        False,
+    ),
+    "another stream": (frame(DATA, 0, 3, b"x"), None),
+    "a web server": (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n" * 40_000, None),
+    "garbage": (bytes(range(256)) * 9, None),
+    "half a frame": (b"\x00\x00\x40\x00", None),
+    "nothing": (b"", None),
+}  # fmt: skip
+
+
+@contextmanager
+def answering(said: bytes | None) -> Iterator[str]:
+    """The address of a server that says this to whoever asks, or with None nothing at all, and keeps the line."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        lines = []
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    line, _ = server.accept()
+                    lines.append(line)
+                    if said:
+                        line.sendall(said)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        for line in lines:
+            line.close()
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_a_cluster_without_a_token_is_known_by_its_answer(case: str) -> None:
+    said, known = ANSWERS[case]
+    with answering(said) as address:
+        assert lets_in(address, 0.5) is known
+        assert lets_in(f"ray://{address}", 0.5) is known
+
+
+def test_a_server_that_never_answers_holds_nobody_up() -> None:
+    with answering(None) as address:
+        began = time.monotonic()
+        assert lets_in(address, 0.3) is None
+        assert time.monotonic() - began < 2
+
+
+NO_ADDRESSES = (
+    "",
+    ":",
+    "host:x",
+    "[::1",
+    "127.0.0.1:0",
+    "127.0.0.1:99999",
+    "ray://",
+    "\0:1",
+    "a" * 300,
+    "x\n:1",
+    "h:²",
+)
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_an_address_that_is_none_is_no_cluster(address: str) -> None:
+    assert lets_in(address, 0.2) is None
+
+
+def test_clusters_are_found_by_name_by_note_and_by_their_processes(tmp_path: Path) -> None:
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("10.0.0.9:6379")
+    environ = {"RAY_ADDRESS": "ray://head:10001", "RAY_TMPDIR": str(tmp_path)}
+    assert clusters(environ)[:2] == ["ray://head:10001", "10.0.0.9:6379"]
+    (tmp_path / "7").mkdir()
+    words = ["/x/gcs_server", "--gcs_server_port=7001", "--node-ip-address=10.0.0.8", "--config_list=eyJ9"]
+    (tmp_path / "7" / "cmdline").write_bytes("\0".join(words).encode())
+    (tmp_path / "8").mkdir()
+    (tmp_path / "8" / "cmdline").write_bytes(b"vi\0gcs_server\xff")
+    assert running(tmp_path) == ["10.0.0.8:7001"]
+
+
+def test_doctor_warns_of_a_cluster_without_a_token(codedose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with answering(ANSWERS["open"][0]) as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        told = codedose("doctor", "--json").json
+        warned = [each for each in told if each["what"] == "Ray cluster" and address in each["found"]]
+        assert len(warned) == 1
+        assert "WARNING" in warned[0]["found"]
+        assert "RAY_AUTH_MODE=token" in codedose("doctor").out.replace("\n", "")
+    assert "ray" not in sys.modules

@@ -11,6 +11,7 @@ from codedose.backbone import BUILTIN
 from codedose.backbone import missing as missing_backbone
 from codedose.cache import cache_folder
 from codedose.cli.show import as_json, as_table, plain
+from codedose.runner.guard import found_clusters
 from codedose.tasks import TASKS, task_named
 from codedose.tasks.own import own_items, read_task, refuse_unreadable
 from codedose.tasks.task import LEVELS, Task, chance
@@ -88,7 +89,7 @@ def show_backbones(*, as_json_: bool) -> None:
 
 def examine(*, as_json_: bool) -> int:
     """Look at this machine; returns 0 when it is ready for the quickstart, else 4."""
-    findings = [*packages(), *resources(), ("built-in backbone", *backbone())]
+    findings = [*packages(), *resources(), ("built-in backbone", *backbone()), *ray_clusters()]
     if as_json_:
         as_json([{"what": what, "found": found, "ok": ok} for what, found, ok in findings])
     else:
@@ -129,3 +130,8 @@ def resources() -> list[tuple[str, str, bool]]:
 def backbone() -> tuple[str, bool]:
     lacking = missing_backbone(BUILTIN, None)
     return (lacking or "found", lacking is None)
+
+
+def ray_clusters() -> list[tuple[str, str, bool]]:
+    """The Ray clusters at hand, with a warning where one lets in whoever asks: this machine is ready all the same."""
+    return [("Ray cluster", f"{address}: {told}", True) for address, told in found_clusters(os.environ)]
