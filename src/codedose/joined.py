@@ -1,8 +1,8 @@
 """A checkpoint or LoRA adapter, trained here or elsewhere -> what an engine can load.
 
 An adapter is merged onto its backbone in float32, in memory or into a folder of the cache; a checkpoint without a
-tokenizer is joined there with its backbone's. Pickled adapters are refused, and nothing that an adapter's config names
-is run.
+tokenizer is joined there with its backbone's, and where its backbone runs code of its own, with that code. Pickled
+adapters are refused, and nothing that an adapter's config or a checkpoint names is run.
 """
 
 import json
@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from codedose import backbone
-from codedose.backbone import has_tokenizer, made_once, read_json, refuse_code, refuse_weightless
+from codedose.backbone import (
+    WITH_CODE,
+    has_tokenizer,
+    made_once,
+    may_run,
+    read_json,
+    refuse_code,
+    refuse_weightless,
+)
 from codedose.cache import cache_folder
 from codedose.errors import MachineError
 from codedose.keys import fingerprint, slug
@@ -62,9 +70,11 @@ def located(
             refuse_misfit(folder, base)
             refuse_other_base(folder, base, onto)
         return base, folder
-    refuse_code(folder)
+    if not may_run(base):
+        refuse_code(folder)
     refuse_weightless(folder)
-    return (with_tokenizer(folder, base) if convert and not has_tokenizer(folder) else folder), None
+    lacks = may_run(base) or not has_tokenizer(folder)
+    return (with_its_backbones(folder, base) if convert and lacks else folder), None
 
 
 def resolve(checkpoint: str, onto: Mapping[str, Any], *, offline: bool | None = None) -> Path:
@@ -215,9 +225,9 @@ def shapes_of(base: Path) -> dict[str, list[int]]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=may_run(base))
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=may_run(base))
     return {name: list(weight.shape) for name, weight in model.state_dict().items()}
 
 
@@ -250,7 +260,7 @@ def merge(folder: Path, base: Path, said: Mapping[str, Any]) -> Any:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        base, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=may_run(base)
     )
     untie(model, {parts_of(name)[0] for name in adapter_shapes(folder)})
     config = LoraConfig(**said, task_type="CAUSAL_LM", inference_mode=True)
@@ -278,22 +288,40 @@ def untie(model: Any, changed: Collection[str]) -> None:
         model.config.tie_word_embeddings = False
 
 
-def with_tokenizer(folder: Path, base: Path) -> Path:
-    """A folder of the cache in which a checkpoint has its backbone's tokenizer beside it."""
+def with_its_backbones(folder: Path, base: Path) -> Path:
+    """A folder of the cache in which a checkpoint has its backbone's tokenizer beside it, and its backbone's code.
+
+    Code that the checkpoint itself brings is never run.
+    """
 
     def make(out: Path) -> None:
         for pattern in backbone.SAVED:
             for file in folder.glob(pattern):
                 (out / file.name).symlink_to(file.resolve())
         copy_tokenizer(base, out)
+        if may_run(base):
+            copy_code(folder, base, out)
 
     return made_once(place_of(folder, base), make)
+
+
+def copy_code(folder: Path, base: Path, out: Path) -> None:
+    """Put a backbone's code beside a checkpoint, and the names in it that the backbone's files say into its own."""
+    for file in base.glob(backbone.CODE):
+        (out / file.name).write_bytes(file.read_bytes())
+    for file in folder.glob("*.json"):
+        told = dict(read_json(file)) if b"auto_map" in file.read_bytes() else {}
+        if told:
+            own = read_json(base / file.name).get("auto_map") if (base / file.name).is_file() else None
+            said = {**told, "auto_map": own} if own else {key: told[key] for key in told if key != "auto_map"}
+            (out / file.name).unlink()
+            (out / file.name).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
 def place_of(folder: Path, base: Path) -> Path:
     """Where in the cache a checkpoint stands together with its backbone, by what both hold."""
     key = fingerprint(backbone.identity(str(folder), None), backbone.identity(str(base), None), str(folder.resolve()))
-    return cache_folder() / "joined" / f"{slug(folder.name)}-{key}"
+    return cache_folder() / (WITH_CODE if may_run(base) else "joined") / f"{slug(folder.name)}-{key}"
 
 
 def copy_tokenizer(source: Path, out: Path) -> None:

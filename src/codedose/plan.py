@@ -541,7 +541,8 @@ class Planner:
         """A backbone as `backbone.resolve` takes it, with its local path made whole."""
         near = self.base / backbone.model
         local = backbone.model != BUILTIN and near.exists()
-        return {"model": str(near.resolve()) if local else backbone.model, "revision": backbone.revision}
+        code = {"remote_code": True} if backbone.remote_code else {}
+        return {"model": str(near.resolve()) if local else backbone.model, "revision": backbone.revision, **code}
 
     def local(self, path: str) -> str:
         return path if path == STARTER else str((self.base / path).resolve())

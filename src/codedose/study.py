@@ -199,6 +199,19 @@ class Backbone(Strict):
     revision: str | None = Field(description="for a hub id the 40-digit commit; null for local files")
     family: Name
     scale: Positive = Field(description="billions of parameters")
+    # The one key that may be left out, so that code is run only where somebody wrote it down.
+    remote_code: bool = Field(
+        default=False,
+        exclude_if=lambda said: not said,
+        description="true: the Python code that the model's folder brings is run, as pinned by `revision` or, of a "
+        "folder, by its digest; false or left out: such a model is refused",
+    )
+
+    @model_validator(mode="after")
+    def pins_what_it_runs(self) -> "Backbone":
+        if self.remote_code and (self.model.startswith("builtin:") or self.model.endswith(".gguf")):
+            raise ValueError(f"remote_code: {self.model!r} brings no code; leave the key out")
+        return self
 
 
 class TaskUse(Strict):

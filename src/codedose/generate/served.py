@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from codedose.backbone import load_tokenizer
+from codedose.backbone import load_tokenizer, may_run
 from codedose.generate.engine import Loaded, Sampling
 from codedose.generate.row import Row, Rules, Written, ends_answer
 from codedose.joined import adapter_settings, adapter_shapes, merged, parts_of, tokenizer_of
@@ -17,13 +17,14 @@ RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # for which vLLM has kernels
 
 
 def load(folder: Path, dtype: str, adapter: Path | None = None) -> Loaded:
-    """The model of a folder behind vLLM, without remote code, and its tokenizer.
+    """The model of a folder behind vLLM, and its tokenizer.
 
     An adapter stays apart from the weights where vLLM can put it on them; else both are merged in the cache.
     """
     from vllm import LLM
 
-    told: dict[str, Any] = {"enable_prefix_caching": True, "skip_tokenizer_init": True, "trust_remote_code": False}
+    told: dict[str, Any] = {"enable_prefix_caching": True, "skip_tokenizer_init": True}
+    told["trust_remote_code"] = may_run(folder)
     tokenizer = load_tokenizer(tokenizer_of(folder, adapter))
     rank = rank_apart(adapter) if adapter else None
     if adapter and rank is None:
