@@ -52,14 +52,7 @@ class Strict(BaseModel):
 class Source(Strict):
     """One source of conversations."""
 
-    path: def no_device(name: str) -> str:
-    """`name`, where a file may be called so on every system; ValueError for a device's name."""
-    if name in DEVICES:
-        raise ValueError("is the name of a device on some systems; choose another")
-    return name
-
-
-PathText = Field(
+    path: PathText = Field(
         description="a file, a folder, dataset_info.json#name, builtin:starter, or a hub dataset id; "
         "relative to the study file"
     )
@@ -221,14 +214,7 @@ class Backbone(Strict):
     """A model before tuning."""
 
     name: Name
-    model: def no_device(name: str) -> str:
-    """`name`, where a file may be called so on every system; ValueError for a device's name."""
-    if name in DEVICES:
-        raise ValueError("is the name of a device on some systems; choose another")
-    return name
-
-
-PathText = Field(description="builtin:smollm2-135m, a local folder, a .gguf file, or a hub id")
+    model: PathText = Field(description="builtin:smollm2-135m, a local folder, a .gguf file, or a hub id")
     revision: str | None = Field(description="for a hub id the 40-digit commit; null for local files")
     family: Name
     scale: Positive = Field(description="billions of parameters")
