@@ -45,7 +45,13 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+# Names that Windows takes for devices, also before a dot.
+DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
+
+
 def slug(name: str, longest: int = 60) -> str:
-    """`name` as a safe part of a path: small ASCII letters, digits, dots inside, dashes."""
+    """`name` as a safe part of a path: small ASCII letters, digits, dots inside, dashes; no device's name."""
     kept = OTHER.sub("-", name.lower()).strip(".-")[:longest].strip(".-")
+    if kept.partition(".")[0] in DEVICES:
+        kept = f"x-{kept}"[:longest].strip(".-")
     return kept or hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]

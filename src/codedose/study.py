@@ -9,14 +9,33 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from codedose.errors import StudyError
+from codedose.keys import DEVICES
 from codedose.stated import file_text, stated
 from codedose.tables import UNTUNED
 
 KIND, MEND = "study", "; 'codedose new' writes one to start from"  # what errors say of the file
 
+
+def a_path(text: str) -> str:
+    """`text`, where a file system can look for it; ValueError for what none can."""
+    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValueError("holds a sign that no path has (NUL, or half of a surrogate pair)")
+    if max(len(part.encode()) for part in text.split("/")) > 255 or len(text.encode()) > 4000:
+        raise ValueError("is longer than a path can be (255 bytes between two slashes)")
+    return text
+
+
+def no_device(name: str) -> str:
+    """`name`, where a file may be called so on every system; ValueError for a device's name."""
+    if name in DEVICES:
+        raise ValueError("is the name of a device on some systems; choose another")
+    return name
+
+
+PathText = Annotated[str, AfterValidator(a_path)]
 Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w][\w .+%-]*$")]
 Count = Annotated[int, Field(ge=1)]
 Repeats = Annotated[int, Field(ge=1, le=1000)]  # a plan holds them all
@@ -33,7 +52,7 @@ class Strict(BaseModel):
 class Source(Strict):
     """One source of conversations."""
 
-    path: str = Field(
+    path: PathText = Field(
         description="a file, a folder, dataset_info.json#name, builtin:starter, or a hub dataset id; "
         "relative to the study file"
     )
@@ -82,7 +101,7 @@ class Labelling(Strict):
         "purpose; llm: a model behind an endpoint"
     )
     llm: Endpoint | None = Field(description="the endpoint where by is llm, else null")
-    audit: str | None = Field(description="a file of hand labels from 'codedose label --audit', or null")
+    audit: PathText | None = Field(description="a file of hand labels from 'codedose label --audit', or null")
 
     @model_validator(mode="after")
     def says_whom_to_ask(self) -> "Labelling":
@@ -195,7 +214,7 @@ class Backbone(Strict):
     """A model before tuning."""
 
     name: Name
-    model: str = Field(description="builtin:smollm2-135m, a local folder, a .gguf file, or a hub id")
+    model: PathText = Field(description="builtin:smollm2-135m, a local folder, a .gguf file, or a hub id")
     revision: str | None = Field(description="for a hub id the 40-digit commit; null for local files")
     family: Name
     scale: Positive = Field(description="billions of parameters")
@@ -221,7 +240,7 @@ class TaskUse(Strict):
     origin: Literal["generated", "official", "own"] = Field(
         description="generated or official items of a built-in task, or a task of your own"
     )
-    path: str | None = Field(
+    path: PathText | None = Field(
         description="the file of official items, or the task file (YAML) of a task of your own; null for generated ones"
     )
     level: Annotated[int, Field(ge=1, le=4)] | None = Field(description="difficulty of generated items")
@@ -256,7 +275,7 @@ class Joined(Strict):
     )
     draw: Annotated[int, Field(ge=0)]
     seed: Annotated[int, Field(ge=0)]
-    checkpoint: Annotated[str, Field(min_length=1)] = Field(
+    checkpoint: Annotated[PathText, Field(min_length=1)] = Field(
         description="the folder of a checkpoint (transformers) or of a LoRA adapter (PEFT); relative to the study file"
     )
 
@@ -319,7 +338,7 @@ class Study(Strict):
     """One study: pool, arms, backbones, tasks, and what will be concluded."""
 
     codedose: Literal[1] = Field(description="the version of this file format")
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$"), AfterValidator(no_device)]
     question: str
     caution: str | None = Field(description="what a reader must know before believing the result, or null")
     pool: Pool

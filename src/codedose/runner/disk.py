@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from codedose.errors import StudyError
 from codedose.keys import file_digest
@@ -34,6 +34,21 @@ class Disk(Store):
     def __reduce__(self) -> tuple[type["Disk"], tuple[str]]:
         return Disk, (self.url,)
 
+    def own(self, name: str) -> Path:
+        """The path of a name in this store, for writing and deleting; StudyError where a link leads out of it.
+
+        A store may itself be a link: what counts is what lies in it, which a stranger may have sent.
+        """
+        path = self.root
+        for part in PurePosixPath(name).parts:
+            path = path / part
+            if part in ("..", "/") or path.is_symlink():
+                raise StudyError(
+                    f"{path}: is a link, or leads out of the store {self}; nothing is written or deleted through it. "
+                    "Remove it, or make the whole store a link"
+                )
+        return path
+
     # Small notes
 
     def read(self, name: str) -> bytes | None:
@@ -45,14 +60,14 @@ class Disk(Store):
     def write(self, name: str, data: bytes) -> None:
         draft = self.aside(name, data)
         try:
-            os.replace(draft, self.root / name)
+            os.replace(draft, self.own(name))
         finally:
             draft.unlink(missing_ok=True)
 
     def create(self, name: str, data: bytes) -> bool:
         draft = self.aside(name, data)  # whole before it has its name: nobody reads half of it
         try:
-            os.link(draft, self.root / name)
+            os.link(draft, self.own(name))
         except FileExistsError:
             return False
         except OSError as problem:
@@ -73,7 +88,7 @@ class Disk(Store):
         return True
 
     def aside(self, name: str, data: bytes) -> Path:
-        place = self.root / name
+        place = self.own(name)
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.parent / f"{DRAFT}{place.name[-100:]}-{secrets.token_hex(4)}"
         try:
@@ -85,7 +100,7 @@ class Disk(Store):
         return draft
 
     def remove(self, name: str) -> None:
-        (self.root / name).unlink(missing_ok=True)
+        self.own(name).unlink(missing_ok=True)
 
     def names(self, under: str) -> list[str]:
         found = (self.root / under).rglob("*.json")
@@ -161,7 +176,7 @@ class Disk(Store):
 
     @contextmanager
     def draft(self, folder: str, attempt: str) -> Iterator[Path]:
-        place = self.root / folder
+        place = self.own(folder)
         draft = place.parent / f"{DRAFT}{place.name}-{attempt}"
         draft.mkdir(parents=True)
         try:
@@ -171,7 +186,7 @@ class Disk(Store):
 
     @contextmanager
     def scratch(self, folder: str) -> Iterator[Path]:
-        yield self.root / SCRATCH / folder
+        yield self.own(f"{SCRATCH}/{folder}")
 
     @contextmanager
     def shared(self, name: str) -> Iterator[Path]:
@@ -180,7 +195,7 @@ class Disk(Store):
     def commit(self, folder: str, draft: Path, record: Record) -> bool:
         flush(draft)
         write_durably(draft / RECORD, written(record))
-        place = self.root / folder
+        place = self.own(folder)
         if place.exists() and not self.make_way(folder):
             return False
         try:
@@ -190,12 +205,12 @@ class Disk(Store):
                 raise
             return False  # another attempt came first
         sync(place.parent)
-        remove_tree(self.root / SCRATCH / folder)
+        remove_tree(self.own(f"{SCRATCH}/{folder}"))
         return True
 
     def make_way(self, folder: str) -> bool:
         """Move a folder that is not done, or not whole, out of the way; False where it is both and stays."""
-        place = self.root / folder
+        place = self.own(folder)
         if self.is_sound(place):
             return False
         gone = out_of_sight(place)
@@ -216,11 +231,15 @@ class Disk(Store):
 
     def release(self, step: Step) -> int:
         part = self.root / step.folder / str(step.perishable)
-        if not step.perishable or step.kept or not part.is_dir() or part.is_symlink():
+        if not step.perishable or step.kept or not part.is_dir():
             return 0
+        part = self.own(f"{step.folder}/{step.perishable}")
         size = size_of(part)
         remove_tree(out_of_sight(part, part.parent.parent))
         return size
+
+    def log(self, folder: str) -> Path:
+        return self.own(f"{LOGS}/{folder}.log")
 
     def keep_log(self, folder: str) -> None:
         """It is written where it stays."""
@@ -232,15 +251,15 @@ class Disk(Store):
         return [f"{kind}/{name}" for kind in listed(scratch) for name in listed(scratch / kind)]
 
     def delete(self, folder: str) -> int:
-        places = (self.root / folder, self.root / SCRATCH / folder)
+        places = (self.own(folder), self.own(f"{SCRATCH}/{folder}"))
         size = sum(size_of(place) for place in places)
         for place in places:
             remove_tree(out_of_sight(place))
-        (self.root / LOGS / f"{folder}.log").unlink(missing_ok=True)
+        self.own(f"{LOGS}/{folder}.log").unlink(missing_ok=True)
         return size
 
     def set_aside(self, folder: str, when: datetime) -> None:
-        place = self.root / folder
+        place = self.own(folder)
         if not self.has(f"{folder}/{RECORD}"):  # only something in scratch: a mark of its own
             place.mkdir(parents=True, exist_ok=True)
             (place / TRASHED).touch()
@@ -249,7 +268,7 @@ class Disk(Store):
         os.utime(place / TRASHED, (when.timestamp(), when.timestamp()))
 
     def bring_back(self, folder: str) -> bool:
-        trashed = self.root / folder / TRASHED
+        trashed = self.own(f"{folder}/{TRASHED}")
         if not trashed.is_file() or trashed.stat().st_size == 0:
             return False
         os.replace(trashed, self.root / folder / RECORD)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from codedose.errors import StudyError
+from codedose.runner.secrets import USERINFO
 from codedose.runner.store import Store
 
 
@@ -11,6 +13,8 @@ def open_store(url: str | Path) -> Store:
     Raises MachineError where the URL needs a package that is not here, StudyError for one that cannot be a store.
     """
     text = str(url)
+    if USERINFO.search(text):
+        raise StudyError("the store's URL holds a password; what opens it is taken from the environment only")
     if "://" not in text or text.startswith("file://"):
         from codedose.runner.disk import Disk
 

@@ -3,14 +3,15 @@
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from codedose.errors import DataError
@@ -19,6 +20,7 @@ from codedose.runner.secrets import redacted, secret_values
 from codedose.runner.step import Step
 
 RECORD = "record.json"
+FOLDER = re.compile(r"[a-z][a-z_]{0,39}/[a-z0-9][a-z0-9.-]{0,99}")
 PACKAGES = ("codedose", "polars", "torch", "transformers", "tokenizers", "numpy", "scipy", "peft", "google-re2")
 
 Record = dict[str, Any]
@@ -51,7 +53,8 @@ def record_of(step: Step, folder: Path, *, attempt: str, started: datetime, seco
 
 
 def written(record: Mapping[str, Any]) -> bytes:
-    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+    """The bytes of a record; half of a surrogate pair becomes \\udXXX, as JSON writes it."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def parsed(data: bytes, place: str) -> Record:
@@ -60,12 +63,29 @@ def parsed(data: bytes, place: str) -> Record:
         record: Record = json.loads(data)
         for file in record["files"].values():
             file["size"] + 0, file["sha256"] + ""
-        record["needs"][:0], record["attempt"] + ""
+        record["attempt"] + ""
+        refuse_outside([*record["files"], record.get("perishable") or "none"], record["needs"])
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise DataError(
             f"{place}: is not a step's record ({problem}); 'codedose verify --set-aside' has the step done again"
         ) from None
     return record
+
+
+def refuse_outside(files: Sequence[str], folders: Sequence[str]) -> None:
+    """ValueError for names of files and of other steps' folders that would lead out of the step, or of the store."""
+    for name in files:
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or parts[0] == "/" or "\0" in name or "\\" in name:
+            raise ValueError(f"the name {name[:80]!r} leads out of it")
+    for folder in folders:
+        if not is_folder(folder):
+            raise ValueError(f"it names {folder[:80]!r}, which is no folder of a step")
+
+
+def is_folder(name: str) -> bool:
+    """Whether this is the name of a step's folder, as Step.folder makes them."""
+    return FOLDER.fullmatch(name) is not None
 
 
 def split(record: Record) -> tuple[dict[str, Any], dict[str, Any]]:

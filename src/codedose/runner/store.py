@@ -12,7 +12,7 @@ from pathlib import Path
 from codedose.errors import DataError
 from codedose.runner import lease
 from codedose.runner.lease import Lease
-from codedose.runner.record import Record, parsed, split
+from codedose.runner.record import Record, parsed, refuse_outside, split
 from codedose.runner.step import Step
 
 SCRATCH = "scratch"  # what unfinished steps keep for their next try
@@ -158,7 +158,9 @@ class Store(ABC):
         found = {}
         for name in self.names("studies"):
             try:
-                found[Path(name).stem] = [str(folder) for folder in json.loads(self.read(name) or b"")]
+                folders = [str(folder) for folder in json.loads(self.read(name) or b"")]
+                refuse_outside((), folders)
+                found[Path(name).stem] = folders
             except (ValueError, TypeError):
                 raise DataError(
                     f"{self}/{name}: cannot be read; run its study again, or remove that file if it is no longer wanted"
