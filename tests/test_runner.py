@@ -29,11 +29,12 @@ from hypothesis import strategies as st
 
 from codedose.errors import DataError, StudyError
 from codedose.runner import schedule
+from codedose.runner.agenda import Agenda
 from codedose.runner.children import Children, chosen
 from codedose.runner.disk import Disk
 from codedose.runner.lease import Leased, held
 from codedose.runner.perform import perform
-from codedose.runner.schedule import Outcome, Slots, Teller, inline, ready, run, to_run
+from codedose.runner.schedule import Outcome, Room, Slots, Teller, inline, run, to_run
 from codedose.runner.step import HALF, Step, Where
 from codedose.runner.store import KEPT
 
@@ -449,7 +450,7 @@ def test_sweeping_keeps_everything_that_is_done(root):
     steps = trained("ask1")
     go(root, *steps)
     before = [contents(root, step) for step in steps]
-    (root / steps[0].folder / ".gone-checkpoint-9").mkdir()
+    (root / steps[0].kind / ".gone-checkpoint-9").mkdir()
     Disk(root).sweep()
     assert leftovers(root) == []
     assert [contents(root, step) for step in steps] == before
@@ -620,18 +621,20 @@ def test_two_halves_share_a_gpu_and_a_whole_one_is_never_shared(root, tmp_path):
 @given(st.integers(1, 3), st.lists(st.sampled_from([HALF, 1, 2]), max_size=12), st.randoms())
 def test_whatever_ends_when_every_step_that_starts_finds_its_gpus(gpus, wanted, chance):
     """The scheduler counts, the engine places: neither ever promises what the other has not."""
-    left = {(step := toy(f"{n}", where=Where(gpus=each))).key: step for n, each in enumerate(wanted)}
+    steps = [toy(f"{n}", where=Where(gpus=each)) for n, each in enumerate(wanted)]
+    agenda = Agenda(steps, steps)
     names = [str(n) for n in range(gpus)]
     running: dict[Step, tuple[str, ...]] = {}
-    while left or running:
-        for step in ready(left, running, set(), Slots(99, gpus)):
-            del left[step.key]
+    while agenda or running:
+        for step in agenda.take(Room(Slots(99, gpus), running)):
             taken = [(name, each.where.gpus) for each, held in running.items() for name in held]
             running[step] = chosen(names, taken, step.where.gpus)
             assert len(running[step]) == min(math.ceil(step.where.gpus), gpus)
         for name in names:
             assert sum(min(each.where.gpus, 1) for each, held in running.items() if name in held) <= 1
-        running.pop(chance.choice(sorted(running, key=lambda step: step.label)))
+        over = chance.choice(sorted(running, key=lambda step: step.label))
+        running.pop(over)
+        agenda.done(over)
 
 
 def test_slots_that_grow_are_seen_while_steps_run(root, monkeypatch):
@@ -649,7 +652,7 @@ def test_slots_that_grow_are_seen_while_steps_run(root, monkeypatch):
         return future
 
     outcome = run(Disk(root), [toy("a"), toy("b")], slots=lambda: there[0], submit=submit, tell=Teller())
-    assert labels(outcome.performed) == ["a", "b"]
+    assert sorted(labels(outcome.performed)) == ["a", "b"]
 
 
 def test_a_step_without_a_gpu_sees_none_and_cores_become_threads(root, engine):
