@@ -18,7 +18,7 @@ VLLM := .venv-vllm
 READERS := .venv-readers
 TRL := .venv-trl
 
-.PHONY: setup study test test-long check validate smoke docs bench-pool bench-generate bench-readings bench-tune clean
+.PHONY: setup study test test-long check validate smoke docs bench-pool bench-generate bench-readings bench-tune bench-machinery clean
 
 study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
 	@$(BIN)/codedose run studies/quickstart.yaml
@@ -100,6 +100,10 @@ $(TRL)/.ready: benchmarks/peers/requirements-trl.txt
 DTYPE ?= bfloat16
 bench-tune: setup $(TRL)/.ready ## tuning beside TRL, in one run (DTYPE=float32 on a processor without bfloat16)
 	@$(BIN)/python benchmarks/tune.py --trl $(TRL) --dtype $(DTYPE)
+
+bench-machinery: setup ## planning, rerunning and running empty steps: what the machinery costs, and its requests to a store
+	@$(BIN)/python benchmarks/machinery.py
+	@$(BIN)/python benchmarks/objects.py
 
 clean: ## remove the environment and caches; stores stay
 	rm -rf $(VENV) $(PEERS) $(LM_EVAL) $(VLLM) $(READERS) $(TRL) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -29,6 +29,7 @@ class Agenda:
                 self.users[key].append(step.key)
         self.left = {step.key: step for step in left}
         self.pending = set(self.left)
+        self.broken: set[str] = set()  # of the pending those that are given up, and those that wait for them
         self.unmet: dict[str, int] = {}
         self.wanted: dict[str, int] = {}  # by the key of a step how many unfinished ones consume its perishable part
         self.open: dict[Where, list[tuple[int, str]]] = {}  # places in the plan and keys of what may start
@@ -70,21 +71,26 @@ class Agenda:
         blocked: list[Step] = []
         broken = [step.key]
         while broken:
+            self.broken.add(broken[-1])
             for key in self.users[broken.pop()]:
                 if key in self.left:
                     blocked.append(self.left.pop(key))
                     broken.append(key)
         return sorted(blocked, key=lambda one: self.place[one.key])
 
-    def again(self, step: Step) -> None:
-        """A step that was taken is left once more, as it is now: its key is the same."""
+    def again(self, step: Step) -> list[Step]:
+        """A step that was taken is left once more, as it is now: its key is the same.
+
+        Returns it, and those that wait for it, where what it waits for was given up meanwhile: they never start.
+        """
         self.left[step.key] = step
         self.note(step)
+        return self.stranded(step)
 
-    def redo(self, step: Step) -> None:
-        """A step that was done must be done once more; nothing where it is pending anyway."""
+    def redo(self, step: Step) -> list[Step]:
+        """A step that was done must be done once more, unless it is pending anyway; returns what never starts."""
         if step.key in self.pending:
-            return
+            return []
         self.left[step.key] = step
         self.pending.add(step.key)
         self.want(step)
@@ -92,6 +98,13 @@ class Agenda:
         for key in self.users[step.key]:
             if key in self.left:
                 self.unmet[key] += 1
+        return self.stranded(step)
+
+    def stranded(self, step: Step) -> list[Step]:
+        """A step of `left` and those that wait for it, where one that it waits for is given up; left no more."""
+        if self.broken.isdisjoint(waited_for(step)):
+            return []
+        return [self.left.pop(step.key), *self.failed(step)]
 
     def unwanted(self, plan: Iterable[Step]) -> list[Step]:
         """The steps whose perishable part some step of the plan consumed and none wants any more."""

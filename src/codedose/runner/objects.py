@@ -80,9 +80,13 @@ class Objects:
         """How long a request about that many bytes may take, for the file systems that can be told."""
         return {"timeout": ANSWER + size / RATE} if getattr(self.opened[0], "async_impl", False) else {}
 
+    def at_once(self) -> dict[str, int]:
+        """What keeps s3fs from asking how large a small object is before it reads it: twice the requests."""
+        return {"max_concurrency": 1} if self.scheme in S3 else {}
+
     def read(self, name: str) -> bytes | None:
         try:
-            found: bytes = self.asked(self.opened[0].cat_file, self.at(name), **self.within())
+            found: bytes = self.asked(self.opened[0].cat_file, self.at(name), **self.at_once(), **self.within())
         except (FileNotFoundError, IsADirectoryError):
             return None
         return found
@@ -92,7 +96,8 @@ class Objects:
         if not names:
             return {}
         paths = {self.at(name): name for name in names}
-        found = self.asked(self.opened[0].cat, list(paths), on_error="return", **self.within(len(paths) * 1e5))
+        named = {"on_error": "return", **self.at_once(), **self.within(len(paths) * 1e5)}
+        found = self.asked(self.opened[0].cat, list(paths), **named)
         told = {}
         for path, data in found.items():
             if isinstance(data, bytes):

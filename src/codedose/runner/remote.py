@@ -39,6 +39,7 @@ class Remote(Store):
     def __init__(self, url: str, patience: float = 600.0) -> None:
         self.url, self.patience = url.rstrip("/"), patience
         self.root = cache_folder() / "stores" / fingerprint(self.url)
+        self.brought: set[str] = set()  # folders whose records were fetched as part of another's past
 
     def __reduce__(self) -> tuple[type["Remote"], tuple[str, float]]:
         return Remote, (self.url, self.patience)
@@ -145,14 +146,18 @@ class Remote(Store):
             )
 
     def fetch_records(self, folders: Sequence[str]) -> None:
-        """Bring the records of steps here, and of all that they rest on, generation by generation."""
+        """Bring the records of steps here, and of all that they rest on, generation by generation, each once."""
         known: set[str] = set()
-        while left := [folder for folder in dict.fromkeys(folders) if folder not in known]:
+        while left := [each for each in dict.fromkeys(folders) if each not in known and not self.is_brought(each)]:
             known.update(left)
             found = self.at.read_many([f"{folder}.json" for folder in left])
             for name, data in found.items():
                 keep(self.root / name.removesuffix(".json") / RECORD, data)
+                self.brought.add(name.removesuffix(".json"))
             folders = [need for name, data in found.items() for need in parsed(data, f"{self}/{name}")["needs"]]
+
+    def is_brought(self, folder: str) -> bool:
+        return folder in self.brought and (self.root / folder / RECORD).is_file()
 
     @contextmanager
     def draft(self, folder: str, attempt: str) -> Iterator[Path]:

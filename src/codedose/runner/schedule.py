@@ -121,16 +121,16 @@ def run(
             step = running.pop(future)
             problem = future.exception()
             if isinstance(problem, NotNow) and gone.get(step.key, 0) < TOO_OFTEN:
-                agenda.again(step)
+                outcome.blocked += agenda.again(step)
                 put_off[step.key] = time.monotonic() + AGAIN
                 if isinstance(problem, Lacking) and problem.folder in named:
                     gone[step.key] = gone.get(step.key, 0) + 1
-                    agenda.redo(named[problem.folder])
+                    outcome.blocked += agenda.redo(named[problem.folder])
                 continue
             failure, tried[step.key] = failure_of(step, problem, tried.get(step.key, NEVER))
             if failure and (again := next_try(failure, tried[step.key], patience)):
                 smaller, tried[step.key], pause = again
-                agenda.again(smaller)
+                outcome.blocked += agenda.again(smaller)
                 put_off[step.key] = time.monotonic() + pause
                 tell.again(step, failure)
                 continue

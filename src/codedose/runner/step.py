@@ -1,7 +1,7 @@
 """Step: one unit of work, and the key that names it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 from codedose.keys import fingerprint, slug
@@ -78,7 +78,7 @@ class Step:
 
 def named(step: Step) -> Step:
     """A step that has the name and the key of another, and nothing to do."""
-    bare = Step(step.kind, step.label, nothing, step.version, perishable=step.perishable)
+    bare = replace(step, do=nothing, settings={}, needs=(), after=(), identity={}, given={}, consumes=())
     vars(bare)["key"] = step.key
     return bare
 
