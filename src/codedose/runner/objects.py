@@ -14,13 +14,14 @@ from codedose.errors import MachineError, StudyError
 T = TypeVar("T")
 FIRST, MOST = 0.25, 15.0  # seconds between two tries: doubled each time, up to
 BLOCK = 8 * 2**20  # bytes read at once
-ONE_AT_A_TIME = threading.Lock()  # fsspec's memory looks, then writes: two threads could both create
+ONE_AT_A_TIME = threading.RLock()  # fsspec's memory looks, then writes, and its readers share one position
 S3 = ("s3", "s3a")
 IMPATIENT = {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"total_max_attempts": 2}}}
 ANSWER = 60.0  # seconds for a request: without a limit a server that accepts and is silent is waited for for ever
 RATE = 1e6  # bytes a second that a large file is given at least
 LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
-LASTING_NAMES = ("NoCredentialsError", "PartialCredentialsError", "NoSuchBucket", "ParamValidationError")
+LASTING_NAMES = ("NoSuchBucket", "ParamValidationError")
+UNKNOWN = ("NoCredentialsError", "PartialCredentialsError")
 
 
 class Objects:
@@ -44,7 +45,7 @@ class Objects:
 
         options = IMPATIENT if self.scheme in S3 else {}
         try:
-            fs, place = fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True, **options)
+            fs, place = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **options)
         except ImportError as problem:
             raise MachineError(
                 f"{self.url}: {problem}; s3:// comes with pip install 'codedose[s3]', gs:// with 'codedose[gcs]'"
@@ -64,8 +65,14 @@ class Objects:
         end, pause = time.monotonic() + self.patience, FIRST
         while True:
             try:
-                return call(*args, **named)
+                with ONE_AT_A_TIME if self.scheme == "memory" else nullcontext():
+                    return call(*args, **named)
             except Exception as problem:
+                if type(problem).__name__ in UNKNOWN:
+                    raise MachineError(
+                        f"{self.url}: {problem}; set the credentials of the store in the environment, "
+                        "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    ) from None
                 if is_lasting(problem):
                     raise
                 if time.monotonic() + pause > end:
@@ -80,9 +87,13 @@ class Objects:
         """How long a request about that many bytes may take, for the file systems that can be told."""
         return {"timeout": ANSWER + size / RATE} if getattr(self.opened[0], "async_impl", False) else {}
 
+    def plainly(self) -> dict[str, int]:
+        """S3: with one request, without asking for the size first to read large objects in pieces."""
+        return {"max_concurrency": 1} if self.scheme in S3 else {}
+
     def read(self, name: str) -> bytes | None:
         try:
-            found: bytes = self.asked(self.opened[0].cat_file, self.at(name), **self.within())
+            found: bytes = self.asked(self.opened[0].cat_file, self.at(name), **self.plainly(), **self.within())
         except (FileNotFoundError, IsADirectoryError):
             return None
         return found
@@ -92,7 +103,9 @@ class Objects:
         if not names:
             return {}
         paths = {self.at(name): name for name in names}
-        found = self.asked(self.opened[0].cat, list(paths), on_error="return", **self.within(len(paths) * 1e5))
+        found = self.asked(
+            self.opened[0].cat, list(paths), on_error="return", **self.plainly(), **self.within(len(paths) * 1e5)
+        )
         told = {}
         for path, data in found.items():
             if isinstance(data, bytes):
@@ -114,8 +127,7 @@ class Objects:
 
     def created(self, name: str, data: bytes) -> bool:
         try:
-            with ONE_AT_A_TIME if self.scheme == "memory" else nullcontext():
-                self.opened[0].pipe_file(self.at(name), data, mode="create", **self.within(len(data)))
+            self.opened[0].pipe_file(self.at(name), data, mode="create", **self.within(len(data)))
         except PermissionError:
             raise
         except OSError as problem:
@@ -188,9 +200,7 @@ class Objects:
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are gone already are no error."""
         there = [self.at(name) for name in names]
-        if len(there) == 1 and self.scheme == "memory":
-            self.opened[0].store.pop(there[0], None)
-        elif there:
+        if there:
             self.asked(self.remove, there)
 
     def remove(self, paths: list[str]) -> None:

@@ -61,7 +61,7 @@ def parsed(data: bytes, place: str) -> Record:
         for file in record["files"].values():
             file["size"] + 0, file["sha256"] + ""
         record["needs"][:0], record["attempt"] + ""
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise DataError(
             f"{place}: is not a step's record ({problem}); 'codedose verify --set-aside' has the step done again"
         ) from None

@@ -41,6 +41,11 @@ class Remote(Store):
         self.root = cache_folder() / "stores" / fingerprint(self.url)
 
     def __reduce__(self) -> tuple[type["Remote"], tuple[str, float]]:
+        if self.url.startswith("memory://"):
+            raise StudyError(
+                f"{self}: a store in memory is seen by its own process alone; name a folder, or a URL such as "
+                "s3://bucket/folder"
+            )
         return Remote, (self.url, self.patience)
 
     @cached_property
@@ -88,10 +93,6 @@ class Remote(Store):
 
     def is_done(self, step: Step) -> bool:
         return self.at.exists(f"{step.folder}.json")
-
-    def has_part(self, folder: str) -> bool:
-        record = self.record(folder)
-        return record["perishable"] is not None and self.holds_part(folder, record)
 
     def holds_part(self, folder: str, record: Record) -> bool:
         """Whether the perishable part is there: its first file, which goes before all others when it is freed."""
@@ -179,8 +180,11 @@ class Remote(Store):
         place = self.attempt_of(folder, record)
         self.at.put(draft, place)
         data = written(record)
-        if not self.at.create(f"{folder}.json", data):
-            standing = self.record(folder)
+        while not self.at.create(f"{folder}.json", data):
+            found = self.record_bytes(folder)
+            if found is None:  # it went into the trash between the two
+                continue
+            standing = parsed(found, f"{self}/{folder}")
             if standing["perishable"] is None or self.holds_part(folder, standing):
                 self.at.delete(list(self.at.sizes(place)))
                 return False
@@ -234,12 +238,14 @@ class Remote(Store):
         self.at.write(f"{folder}{TRASHED}", stamp + b"\n" + (self.record_bytes(folder) or b""))
         self.at.delete([f"{folder}.json"])
 
-    def bring_back(self, folder: str) -> bool:
-        record = (self.at.read(f"{folder}{TRASHED}") or b"").partition(b"\n")[2]
+    def trashed(self, folder: str) -> bytes | None:
+        data = self.at.read(f"{folder}{TRASHED}")
+        return None if data is None else data.partition(b"\n")[2]
+
+    def take_out(self, folder: str, record: bytes | None) -> None:
         if record:
             self.at.create(f"{folder}.json", record)
-            self.at.delete([f"{folder}{TRASHED}"])
-        return bool(record)
+        self.at.delete([f"{folder}{TRASHED}"])
 
     def trash(self) -> dict[str, datetime]:
         names = [name for kind in self.kinds() for name in self.at.here(kind) if name.endswith(TRASHED)]
@@ -278,8 +284,10 @@ class Remote(Store):
                             self.at.delete(list(sizes))
                             yield sum(sizes.values())
 
-    def troubles(self, folder: str, files: Mapping[str, Mapping[str, Any]], *, contents: bool) -> list[Trouble]:
-        place = self.attempt_of(folder, self.record(folder))
+    def troubles(
+        self, folder: str, record: Record, files: Mapping[str, Mapping[str, Any]], *, contents: bool
+    ) -> list[Trouble]:
+        place = self.attempt_of(folder, record)
         sizes, found = self.at.sizes(place), []
         for name, known in files.items():
             size = sizes.get(f"{place}/{name}")
