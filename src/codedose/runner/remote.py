@@ -248,7 +248,7 @@ class Remote(Store):
         self.at.delete([f"{folder}{TRASHED}"])
 
     def trash(self) -> dict[str, datetime]:
-        names = [name for kind in self.kinds() for name in self.at.here(kind) if name.endswith(TRASHED)]
+        names = [name for kind in self.kinds() for name in in_trash(self.at.here(kind))]
         found = {}
         for name, data in self.at.read_many(names).items():
             with suppress(ValueError):
@@ -298,6 +298,12 @@ class Remote(Store):
             elif contents and self.at.digest(f"{place}/{name}") != known["sha256"]:
                 found.append(Trouble(folder, name, "has other contents than when it was written (SHA-256)"))
         return found
+
+
+def in_trash(names: Sequence[str]) -> list[str]:
+    """The marks of the trash, without those of steps that are done: a move there or back was cut short between two."""
+    there = set(names)
+    return [name for name in names if name.endswith(TRASHED) and f"{name.removesuffix(TRASHED)}.json" not in there]
 
 
 def is_old(attempt: str, now: datetime) -> bool:
