@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from codedose.errors import StudyError
 from codedose.keys import file_digest
@@ -161,9 +162,8 @@ class Disk(Store):
     def record_bytes(self, folder: str) -> bytes | None:
         return self.read(f"{folder}/{RECORD}")
 
-    def has_part(self, folder: str) -> bool:
-        part = self.record(folder).get("perishable")
-        return part is not None and (self.root / folder / part).is_dir()
+    def holds_part(self, folder: str, record: Record) -> bool:
+        return (self.root / folder / str(record["perishable"])).is_dir()
 
     def is_whole(self, step: Step) -> bool:
         whole = step.perishable is None or (self.root / step.folder / step.perishable).is_dir()
@@ -267,12 +267,12 @@ class Disk(Store):
             os.replace(place / RECORD, place / TRASHED)
         os.utime(place / TRASHED, (when.timestamp(), when.timestamp()))
 
-    def bring_back(self, folder: str) -> bool:
-        trashed = self.own(f"{folder}/{TRASHED}")
-        if not trashed.is_file() or trashed.stat().st_size == 0:
-            return False
-        os.replace(trashed, self.root / folder / RECORD)
-        return True
+    def trashed(self, folder: str) -> bytes | None:
+        return self.read(f"{folder}/{TRASHED}")
+
+    def take_out(self, folder: str, record: bytes | None) -> None:
+        if record:  # else the next commit makes way for itself
+            os.replace(self.own(f"{folder}/{TRASHED}"), self.root / folder / RECORD)
 
     def trash(self) -> dict[str, datetime]:
         found = {}
@@ -282,7 +282,9 @@ class Disk(Store):
                 found[f"{kind}/{name}"] = datetime.fromtimestamp(since, UTC)
         return found
 
-    def troubles(self, folder: str, files: Mapping[str, Mapping[str, object]], *, contents: bool) -> list[Trouble]:
+    def troubles(
+        self, folder: str, record: Record, files: Mapping[str, Mapping[str, Any]], *, contents: bool
+    ) -> list[Trouble]:
         found = []
         for name, known in files.items():
             path = self.root / folder / name

@@ -14,13 +14,14 @@ from codedose.errors import MachineError, StudyError
 T = TypeVar("T")
 FIRST, MOST = 0.25, 15.0  # seconds between two tries: doubled each time, up to
 BLOCK = 8 * 2**20  # bytes read at once
-ONE_AT_A_TIME = threading.Lock()  # fsspec's memory looks, then writes: two threads could both create
+ONE_AT_A_TIME = threading.RLock()  # fsspec's memory looks, then writes, and its readers share one position
 S3 = ("s3", "s3a")
 IMPATIENT = {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"total_max_attempts": 2}}}
 ANSWER = 60.0  # seconds for a request: without a limit a server that accepts and is silent is waited for for ever
 RATE = 1e6  # bytes a second that a large file is given at least
 LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
-LASTING_NAMES = ("NoCredentialsError", "PartialCredentialsError", "NoSuchBucket", "ParamValidationError")
+LASTING_NAMES = ("NoSuchBucket", "ParamValidationError")
+UNKNOWN = ("NoCredentialsError", "PartialCredentialsError")
 
 
 class Objects:
@@ -44,7 +45,7 @@ class Objects:
 
         options = IMPATIENT if self.scheme in S3 else {}
         try:
-            fs, place = fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True, **options)
+            fs, place = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **options)
         except ImportError as problem:
             raise MachineError(
                 f"{self.url}: {problem}; s3:// comes with pip install 'codedose[s3]', gs:// with 'codedose[gcs]'"
@@ -64,8 +65,14 @@ class Objects:
         end, pause = time.monotonic() + self.patience, FIRST
         while True:
             try:
-                return call(*args, **named)
+                with ONE_AT_A_TIME if self.scheme == "memory" else nullcontext():
+                    return call(*args, **named)
             except Exception as problem:
+                if type(problem).__name__ in UNKNOWN:
+                    raise MachineError(
+                        f"{self.url}: {problem}; set the credentials of the store in the environment, "
+                        "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    ) from None
                 if is_lasting(problem):
                     raise
                 if time.monotonic() + pause > end:
@@ -119,8 +126,7 @@ class Objects:
 
     def created(self, name: str, data: bytes) -> bool:
         try:
-            with ONE_AT_A_TIME if self.scheme == "memory" else nullcontext():
-                self.opened[0].pipe_file(self.at(name), data, mode="create", **self.within(len(data)))
+            self.opened[0].pipe_file(self.at(name), data, mode="create", **self.within(len(data)))
         except PermissionError:
             raise
         except OSError as problem:
@@ -193,9 +199,7 @@ class Objects:
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are gone already are no error."""
         there = [self.at(name) for name in names]
-        if len(there) == 1 and self.scheme == "memory":
-            self.opened[0].store.pop(there[0], None)
-        elif there:
+        if there:
             self.asked(self.remove, there)
 
     def remove(self, paths: list[str]) -> None:

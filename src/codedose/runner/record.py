@@ -65,7 +65,7 @@ def parsed(data: bytes, place: str) -> Record:
             file["size"] + 0, file["sha256"] + ""
         record["attempt"] + ""
         refuse_outside([*record["files"], record.get("perishable") or "none"], record["needs"])
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise DataError(
             f"{place}: is not a step's record ({problem}); 'codedose verify --set-aside' has the step done again"
         ) from None

@@ -42,6 +42,11 @@ class Remote(Store):
         self.brought: set[str] = set()  # folders whose records were fetched as part of another's past
 
     def __reduce__(self) -> tuple[type["Remote"], tuple[str, float]]:
+        if self.url.startswith("memory://"):
+            raise StudyError(
+                f"{self}: a store in memory is seen by its own process alone; name a folder, or a URL such as "
+                "s3://bucket/folder"
+            )
         return Remote, (self.url, self.patience)
 
     @cached_property
@@ -89,10 +94,6 @@ class Remote(Store):
 
     def is_done(self, step: Step) -> bool:
         return self.at.exists(f"{step.folder}.json")
-
-    def has_part(self, folder: str) -> bool:
-        record = self.record(folder)
-        return record["perishable"] is not None and self.holds_part(folder, record)
 
     def holds_part(self, folder: str, record: Record) -> bool:
         """Whether the perishable part is there: its first file, which goes before all others when it is freed."""
@@ -184,8 +185,11 @@ class Remote(Store):
         place = self.attempt_of(folder, record)
         self.at.put(draft, place)
         data = written(record)
-        if not self.at.create(f"{folder}.json", data):
-            standing = self.record(folder)
+        while not self.at.create(f"{folder}.json", data):
+            found = self.record_bytes(folder)
+            if found is None:  # it went into the trash between the two
+                continue
+            standing = parsed(found, f"{self}/{folder}")
             if standing["perishable"] is None or self.holds_part(folder, standing):
                 self.at.delete(list(self.at.sizes(place)))
                 return False
@@ -239,15 +243,17 @@ class Remote(Store):
         self.at.write(f"{folder}{TRASHED}", stamp + b"\n" + (self.record_bytes(folder) or b""))
         self.at.delete([f"{folder}.json"])
 
-    def bring_back(self, folder: str) -> bool:
-        record = (self.at.read(f"{folder}{TRASHED}") or b"").partition(b"\n")[2]
+    def trashed(self, folder: str) -> bytes | None:
+        data = self.at.read(f"{folder}{TRASHED}")
+        return None if data is None else data.partition(b"\n")[2]
+
+    def take_out(self, folder: str, record: bytes | None) -> None:
         if record:
             self.at.create(f"{folder}.json", record)
-            self.at.delete([f"{folder}{TRASHED}"])
-        return bool(record)
+        self.at.delete([f"{folder}{TRASHED}"])
 
     def trash(self) -> dict[str, datetime]:
-        names = [name for kind in self.kinds() for name in self.at.here(kind) if name.endswith(TRASHED)]
+        names = [name for kind in self.kinds() for name in in_trash(self.at.here(kind))]
         found = {}
         for name, data in self.at.read_many(names).items():
             with suppress(ValueError):
@@ -283,8 +289,10 @@ class Remote(Store):
                             self.at.delete(list(sizes))
                             yield sum(sizes.values())
 
-    def troubles(self, folder: str, files: Mapping[str, Mapping[str, Any]], *, contents: bool) -> list[Trouble]:
-        place = self.attempt_of(folder, self.record(folder))
+    def troubles(
+        self, folder: str, record: Record, files: Mapping[str, Mapping[str, Any]], *, contents: bool
+    ) -> list[Trouble]:
+        place = self.attempt_of(folder, record)
         sizes, found = self.at.sizes(place), []
         for name, known in files.items():
             size = sizes.get(f"{place}/{name}")
@@ -295,6 +303,12 @@ class Remote(Store):
             elif contents and self.at.digest(f"{place}/{name}") != known["sha256"]:
                 found.append(Trouble(folder, name, "has other contents than when it was written (SHA-256)"))
         return found
+
+
+def in_trash(names: Sequence[str]) -> list[str]:
+    """The marks of the trash, without those of steps that are done: a move there or back was cut short between two."""
+    there = set(names)
+    return [name for name in names if name.endswith(TRASHED) and f"{name.removesuffix(TRASHED)}.json" not in there]
 
 
 def is_old(attempt: str, now: datetime) -> bool:

@@ -3,11 +3,12 @@
 import json
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from codedose.errors import DataError
 from codedose.runner import lease
@@ -94,9 +95,14 @@ class Store(ABC):
     def record_bytes(self, folder: str) -> bytes | None:
         """The record of a step as it was written; None where the step is not done."""
 
-    @abstractmethod
     def has_part(self, folder: str) -> bool:
         """Whether the perishable part of a finished step is there."""
+        record = self.record(folder)
+        return record.get("perishable") is not None and self.holds_part(folder, record)
+
+    @abstractmethod
+    def holds_part(self, folder: str, record: Record) -> bool:
+        """Whether the perishable part is there of the attempt that a record names."""
 
     @abstractmethod
     def here(self, folder: str, *, part: bool = False) -> Path:
@@ -185,9 +191,22 @@ class Store(ABC):
     def set_aside(self, folder: str, when: datetime) -> None:
         """Put a finished step into the trash: it is no longer done, and its files stay."""
 
-    @abstractmethod
     def bring_back(self, folder: str) -> bool:
-        """Take a step out of the trash; False where it is not in it."""
+        """Take a step out of the trash; False where it is not in it, or its files are not what was written."""
+        data = self.trashed(folder)
+        if data is None:
+            return False
+        sound = self.is_intact(folder, data)
+        self.take_out(folder, data if sound else None)
+        return sound
+
+    @abstractmethod
+    def trashed(self, folder: str) -> bytes | None:
+        """The record of a step in the trash, empty for one that was not finished; None where it is not in it."""
+
+    @abstractmethod
+    def take_out(self, folder: str, record: bytes | None) -> None:
+        """Take a step out of the trash: done again with its `record`, not done without one."""
 
     @abstractmethod
     def trash(self) -> dict[str, datetime]:
@@ -213,8 +232,22 @@ class Store(ABC):
     # Whether it is sound
 
     @abstractmethod
-    def troubles(self, folder: str, files: dict[str, dict[str, object]], *, contents: bool) -> list[Trouble]:
-        """What is wrong with these files of a step: missing, of another size, of another SHA-256."""
+    def troubles(
+        self, folder: str, record: Record, files: Mapping[str, Mapping[str, Any]], *, contents: bool
+    ) -> list[Trouble]:
+        """What is wrong with these files of a step's record: missing, of another size, of another SHA-256."""
+
+    def checked(self, folder: str, record: Record, *, contents: bool) -> list[Trouble]:
+        always, part = split(record)
+        there = part if part and self.holds_part(folder, record) else {}
+        return self.troubles(folder, record, {**always, **there}, contents=contents)
+
+    def is_intact(self, folder: str, record: bytes) -> bool:
+        """Whether a step's files are what its record says."""
+        try:
+            return not self.checked(folder, parsed(record, f"{self}/{folder}"), contents=True)
+        except DataError:
+            return False
 
     def verify(self, folders: Collection[str] | None = None, *, contents: bool = True) -> list[Trouble]:
         """Check the files of finished steps against their records: sizes, and contents where asked.
@@ -224,12 +257,9 @@ class Store(ABC):
         found: list[Trouble] = []
         for folder in sorted(self.finished() if folders is None else folders):
             try:
-                always, part = split(self.record(folder))
+                found += self.checked(folder, self.record(folder), contents=contents)
             except DataError as problem:
                 found.append(Trouble(folder, "", str(problem)))
-                continue
-            there = part if part and self.has_part(folder) else {}
-            found += self.troubles(folder, {**always, **there}, contents=contents)
         return found
 
 
