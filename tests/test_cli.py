@@ -32,13 +32,13 @@ def refusal(said: Said, code: int) -> str:
 
 
 def test_help_is_there_before_one_waits_for_it():
-    seconds = []
-    for _ in range(5):
+    def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([*PROGRAM, "--help"], capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)  # not the clock: others may have the cores
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(seconds) < 0.3
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert any(seconds() < 0.3 for _ in range(5))
 
 
 def test_help_names_every_command(codedose):
@@ -230,7 +230,7 @@ def test_a_full_disk_is_one_clear_error(codedose, a_study, tmp_path):
 
 def run_on_pool(codedose, a_study, tmp_path: Path, content: bytes) -> Said:
     (tmp_path / "pool.jsonl").write_bytes(content)
-    return codedose("run", a_study({"pool.sources.0.path": "pool.jsonl", "untuned": False}))
+    return codedose("run", a_study({"pool.sources.0.path": "pool.jsonl", "untuned": False}), "--cores", 1)
 
 
 def failures(said: Said) -> list[str]:
@@ -287,7 +287,7 @@ def test_a_pool_too_small_for_an_arm_says_by_how_much_and_keeps_what_is_done(cod
 
 def test_run_in_json_is_one_document_also_when_it_fails(codedose, a_study, tmp_path):
     (tmp_path / "pool.jsonl").write_bytes(b"")
-    told = codedose("run", a_study({"pool.sources.0.path": "pool.jsonl", "untuned": False}), "--json")
+    told = codedose("run", a_study({"pool.sources.0.path": "pool.jsonl", "untuned": False}), "--cores", 1, "--json")
     assert told.code == 3
     assert [failure["step"].split("/")[0] for failure in told.json["failed"]] == ["pool"]
     assert told.json["performed"] == 2  # the items do not need the pool

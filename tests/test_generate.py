@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,7 @@ def some_prompts(count: int) -> list[list[int]]:
     return [rng.integers(10, 600, size=length).tolist() for length in rng.integers(2, 50, size=count)]
 
 
+@cache
 def loaded_from(folder: Path) -> Loaded:
     return OWN.load(folder, "float32")
 

@@ -324,7 +324,9 @@ def test_other_weights_in_the_folder_ask_again(tmp_path: Path, backbone_folder: 
     }
 
 
-# The whole line
+# The whole line: studies in one store, which share what is the same in them
+
+USUAL = {"tune.max_length": 512, "tune.learning_rate": 0.05, "keep_checkpoints": True, "prompt.template": "vicuna"}
 
 
 def performed(store: Path, planner: Planner) -> tuple[Planner, Outcome]:
@@ -347,15 +349,14 @@ def line(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pl
     """A home in which a study ran, and another one that joins one of its checkpoints and two adapters."""
     home = tmp_path_factory.mktemp("joined")
     (home / "tiny").symlink_to(base)
-    usual = {"tune.max_length": 512, "tune.learning_rate": 0.05, "keep_checkpoints": True, "prompt.template": "vicuna"}
-    (home / "first.yaml").write_text(study(None, usual))
+    (home / "first.yaml").write_text(study(None, USUAL))
     first, _ = performed(home / "store", Planner(load(home / "first.yaml"), home))
     tuned = next(s for s in first.steps if s.kind == "tune" and s.settings["cell"] == "tiny/Code/d0/s0")
     shutil.copytree(home / "store" / tuned.folder / stages.CHECKPOINT, home / "runs" / "code-0")
     for each in THEIRS:
         adapter(home / each["checkpoint"], base, seed=each["draw"])
-    (home / "second.yaml").write_text(study([CELL, *THEIRS], {**usual, "name": "second"}))
-    second, _ = performed(home / "other-store", Planner(load(home / "second.yaml"), home))
+    (home / "second.yaml").write_text(study([CELL, *THEIRS], {**USUAL, "name": "second"}))
+    second, _ = performed(home / "store", Planner(load(home / "second.yaml"), home))
     return home, first, second
 
 
@@ -363,11 +364,8 @@ def test_a_joined_checkpoint_replies_as_the_tuned_one(line: tuple[Path, Planner,
     home, first, second = line
     columns = ["item_id", "sample", "prompt_hash", "text", "n_tokens", "finish", "forced_text"]
     here, there = (
-        rows(home / store, planner, "generate", tables.COMPLETIONS).filter(pl.col("cell") == cell).select(columns)
-        for store, planner, cell in (
-            ("store", first, "tiny/Code/d0/s0"),
-            ("other-store", second, "tiny/Code/d0/s0/elsewhere"),
-        )
+        rows(home / "store", planner, "generate", tables.COMPLETIONS).filter(pl.col("cell") == cell).select(columns)
+        for planner, cell in ((first, "tiny/Code/d0/s0"), (second, "tiny/Code/d0/s0/elsewhere"))
     )
     assert len(here) == 4
     assert here.sort("item_id").equals(there.sort("item_id"))
@@ -380,7 +378,7 @@ def test_the_loss_of_a_joined_cell_is_that_of_the_tuned_one_and_of_an_adapter_th
 ):
     home, first, second = line
     here = rows(home / "store", first, "loss", tables.LOSSES)
-    there = rows(home / "other-store", second, "loss", tables.LOSSES)
+    there = rows(home / "store", second, "loss", tables.LOSSES)
 
     def of(losses: pl.DataFrame, cell: str) -> list[float]:
         return losses.filter(pl.col("cell") == cell).sort("label")["loss"].to_list()
@@ -388,7 +386,7 @@ def test_the_loss_of_a_joined_cell_is_that_of_the_tuned_one_and_of_an_adapter_th
     assert of(here, "tiny/Code/d0/s0") == of(there, "tiny/Code/d0/s0/elsewhere")
     assert of(here, "tiny/Code/d0/s0") != of(here, "tiny/untuned")
     step = next(s for s in second.steps if s.kind == "held_out")
-    held_out = stages.take([home / "other-store" / step.folder], tables.HELD_OUT)
+    held_out = stages.take([home / "store" / step.folder], tables.HELD_OUT)
     encoding = partial(encode, tokenizer=load_tokenizer(base), template="vicuna", system=None, max_length=512)
     apart = PeftModel.from_pretrained(load_model(base, "float32"), str(home / THEIRS[0]["checkpoint"]))
     wanted = [row["loss"] for row in measure(apart, held_out, encoding, lambda done, of, note: None)]
@@ -397,16 +395,16 @@ def test_the_loss_of_a_joined_cell_is_that_of_the_tuned_one_and_of_an_adapter_th
 
 def test_scores_and_report_say_what_was_trained_elsewhere(line: tuple[Path, Planner, Planner]):
     home, _, second = line
-    scores = rows(home / "other-store", second, "score", tables.SCORES)
+    scores = rows(home / "store", second, "score", tables.SCORES)
     elsewhere = pl.col("cell").str.ends_with("/elsewhere")
     assert set(scores.filter(elsewhere)["arm"]) == {"Code", "Theirs"}
     assert scores.filter(elsewhere)["measured_dose"].null_count() == scores.filter(elsewhere).height
     assert scores.filter(~elsewhere & pl.col("draw").is_not_null())["measured_dose"].null_count() == 0
-    effects = rows(home / "other-store", second, "analyse", tables.EFFECTS)
+    effects = rows(home / "store", second, "analyse", tables.EFFECTS)
     assert {"Code - General", "Theirs - General", "Theirs - untuned"} <= set(effects["contrast"])
-    balance = rows(home / "other-store", second, "balance", tables.BALANCE)
+    balance = rows(home / "store", second, "balance", tables.BALANCE)
     assert set(balance.select("arm", "draw").unique().rows()) == {("General", 0), ("General", 1), ("Code", 1)}
-    page = (home / "other-store" / second.steps[-1].folder / "report.html").read_text(encoding="utf-8")
+    page = (home / "store" / second.steps[-1].folder / "report.html").read_text(encoding="utf-8")
     assert "3 cells were trained elsewhere" in page
     assert "runs/theirs-1" in page
 
@@ -415,11 +413,10 @@ def test_the_baseline_may_be_trained_elsewhere_too(line: tuple[Path, Planner, Pl
     """Without an arm to compare with nothing is said about balance, and the rest is as ever."""
     home, _, _ = line
     general = [{**CELL, "arm": "General", "draw": draw, "checkpoint": f"runs/theirs-{draw}"} for draw in range(2)]
-    usual = {"tune.max_length": 512, "prompt.template": "vicuna", "name": "third"}
-    (home / "third.yaml").write_text(study(general, usual))
-    third, _ = performed(home / "other-store", Planner(load(home / "third.yaml"), home))
-    assert rows(home / "other-store", third, "balance", tables.BALANCE).is_empty()
-    assert rows(home / "other-store", third, "analyse", tables.EFFECTS).height
+    (home / "third.yaml").write_text(study(general, {**USUAL, "name": "third"}))
+    third, _ = performed(home / "store", Planner(load(home / "third.yaml"), home))
+    assert rows(home / "store", third, "balance", tables.BALANCE).is_empty()
+    assert rows(home / "store", third, "analyse", tables.EFFECTS).height
 
 
 def test_every_cell_may_be_trained_elsewhere(line: tuple[Path, Planner, Planner]):
@@ -429,22 +426,22 @@ def test_every_cell_may_be_trained_elsewhere(line: tuple[Path, Planner, Planner]
         folder = f"runs/all-{number}"
         adapter(home / folder, (home / "tiny").resolve(), seed=number)
         joined.append({**CELL, "arm": arm, "draw": draw, "checkpoint": folder})
-    (home / "fourth.yaml").write_text(study(joined, {"prompt.template": "vicuna", "name": "fourth"}))
-    fourth, outcome = performed(home / "other-store", Planner(load(home / "fourth.yaml"), home))
+    (home / "fourth.yaml").write_text(study(joined, {**USUAL, "name": "fourth"}))
+    fourth, outcome = performed(home / "store", Planner(load(home / "fourth.yaml"), home))
     assert not {"mix", "tune"} & {step.kind for step in fourth.steps}
-    assert describe(fourth, Disk(home / "other-store"))["cost"]["runs"] == 0
+    assert describe(fourth, Disk(home / "store"))["cost"]["runs"] == 0
     assert "report" in {step.kind for step in outcome.performed}
 
 
 def test_an_adapter_is_asked_on_plain_files(line: tuple[Path, Planner, Planner], tmp_path: Path):
     home, _, second = line
-    items = home / "other-store" / second.items["coin_flip"].folder / "items.parquet"
+    items = home / "store" / second.items["coin_flip"].folder / "items.parquet"
     words = ["generate", str(home / "runs/theirs-0"), str(items), "--study", str(home / "second.yaml")]
     out = tmp_path / "replies.parquet"
     told = CliRunner().invoke(app, [*words, "--backbone", "tiny", "--out", str(out)], catch_exceptions=False)
     assert told.exit_code == 0, told.output
     found = tables.read(out, tables.COMPLETIONS)
-    asked = rows(home / "other-store", second, "generate", tables.COMPLETIONS)
+    asked = rows(home / "store", second, "generate", tables.COMPLETIONS)
     before = asked.filter(pl.col("cell") == "tiny/Theirs/d0/s0/elsewhere").join(found, on="item_id", how="semi")
     assert found.sort("item_id")["text"].equals(before.sort("item_id")["text"])
 

@@ -10,7 +10,7 @@ import torch
 import yaml
 from conftest import SMALL, changed
 from peft import PeftModel
-from test_tune import LAYOUTS, SETTINGS, silent, some_examples
+from test_tune import LAYOUTS, LORA, SETTINGS, silent, some_examples
 from tiny import FAMILIES, Family, write_backbone
 
 from codedose.backbone import load_model
@@ -20,11 +20,9 @@ from codedose.joined import keep_base, located, resolve
 from codedose.plan import Planner, settled
 from codedose.runner.disk import Disk
 from codedose.runner.schedule import Slots, Teller, inline, run
-from codedose.study import Lora, Tune, load
+from codedose.study import Tune, load
 from codedose.tune import train
 from codedose.tune.lora import adapted, keep_adapter, targets
-
-LORA = Lora(rank=4, alpha=8.0, dropout=0.0, targets="all_linear")
 
 
 def settings(**changes: Any) -> Tune:

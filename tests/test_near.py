@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import random
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not SHARED.exists(), reason="shared/data is not here: no real conversations")
 
 
+@cache
 def shingled(text: str) -> frozenset[tuple[str, ...]]:
     """The word 5-grams of a text of plain words, by another way."""
     line = text.split()

@@ -537,21 +537,28 @@ def test_a_model_card_names_its_backbone_only_where_the_hub_has_it(scores: pl.Da
     assert (adapter.base_model_relation, adapter.library_name) == ("adapter", "peft")
 
 
+@pytest.fixture(scope="module")
+def harmless(scores: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], DatasetCard, ModelCard]:
+    frames = frames_of(scores)
+    return frames, DatasetCard(described(study_of())), ModelCard(model(study_of(), frames))
+
+
 @pytest.mark.parametrize("text", NASTY)
-def test_a_hostile_study_makes_harmless_cards(text: str, scores: pl.DataFrame) -> None:
+def test_a_hostile_study_makes_harmless_cards(
+    text: str, harmless: tuple[dict[str, pl.DataFrame], DatasetCard, ModelCard]
+) -> None:
     study = study_of(question=text, caution=text)
     study["name"] = study["prompt"]["system"] = study["prompt"]["template"] = text
     study["pool"]["sources"][0] |= {"path": text, "licence": text}
     study["backbones"][0] |= {"model": text, "family": text, "revision": text}
-    frames = frames_of(scores)
-    renamed = {"sums": text}
+    frames, *cards = harmless
+    frames, renamed = dict(frames), {"sums": text}
     for name in ("accuracies", "items"):
         column = "of" if name == "accuracies" else "task"
         frames[name] = frames[name].with_columns(pl.col(column).replace(renamed))
     study["tasks"][0]["name"] = text
-    for made, kind in ((described(study), DatasetCard), (model(study, frames), ModelCard)):
-        card = kind(made)
-        plain = kind(described(study_of()) if kind is DatasetCard else model(study_of(), frames_of(scores)))
+    for made, plain in zip((described(study), model(study, frames)), cards, strict=True):
+        card = type(plain)(made)
         assert set(card.data.to_dict()) == set(plain.data.to_dict())
         assert str(card) == made
         assert {tag for tag, _ in rendered(card.text)} <= {*ALLOWED, "blockquote", "pre", "code"} - {"img"}

@@ -19,8 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from safetensors.torch import load_file, save_file
-from test_lora import LORA
-from test_tune import SETTINGS, silent, some_examples
+from test_tune import LORA, SETTINGS, silent, some_examples
 from test_tune_resume import Killed, too_little
 from tiny import FAMILIES, write_backbone
 from torch.distributed.device_mesh import init_device_mesh

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -33,9 +34,17 @@ SOLVED = [case for case in ON_LEVELS if case.values[0].solve]
 WORKED = [case for case in ON_LEVELS if case.values[0].domain == "arithmetic"]
 
 
+@cache
 def official_items(name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     path = BENCHMARKS / f"{FILES.get(name, name)}.jsonl.gz"
     return official(task_named(name), path, count=None, seed_name="all")
+
+
+@cache
+def problems(name: str, level: int) -> list[Problem]:
+    """Three hundred of a twin's level."""
+    rng = Random(f"worked/{name}/{level}")
+    return [task_named(name).generate(rng, level) for _ in range(300)]
 
 
 def written(folder: Path, *lines: object) -> Path:
@@ -147,9 +156,7 @@ def told_numbers(question: str) -> set[Fraction]:
 
 @pytest.mark.parametrize(("task", "level"), WORKED)
 def test_the_worked_solution_computes_the_answer_from_the_numbers_in_the_question(task, level):
-    rng = Random(f"worked/{task.name}/{level}")
-    for _ in range(300):
-        problem = task.generate(rng, level)
+    for problem in problems(task.name, level):
         known = told_numbers(problem.question)
         for step in problem.worked:
             left, sign, right, equals, result = step.split()
@@ -181,11 +188,7 @@ def test_money_with_cents_is_written_as_money_and_counts_stay_whole():
 
 
 def test_there_are_sixty_problem_frames_and_all_of_them_are_used():
-    seen = set()
-    for task in TASKS[8:]:
-        for level in LEVELS:
-            rng = Random(f"frames/{task.name}/{level}")
-            seen |= {task.generate(rng, level).cluster for _ in range(600)}
+    seen = {problem.cluster for task in TASKS[8:] for level in LEVELS for problem in problems(task.name, level)}
     assert len(set(frame_names())) == len(frame_names()) >= 60
     assert seen == set(frame_names())
 
@@ -200,9 +203,7 @@ def test_svamp_tells_numbers_that_do_not_matter_from_level_two_on():
 
 @pytest.mark.parametrize("task", TASKS[8:], ids=lambda task: task.name)
 def test_level_one_tells_small_whole_numbers_in_digits_and_nothing_else(task):
-    rng = Random("easy")
-    for _ in range(300):
-        problem = task.generate(rng, 1)
+    for problem in problems(task.name, 1):
         assert not re.search(r"[$%/]|\d\.\d|percent", problem.question)
         assert all(int(number) <= 12 for number in re.findall(r"\d+", problem.question))
         assert len(problem.question.split()) <= 45

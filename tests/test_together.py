@@ -1,12 +1,14 @@
 """Runs that are trained together are what each is alone, and what one has reached the other takes up."""
 
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from test_lora import LORA
-from test_tune import SETTINGS, silent, some_examples
+from test_tune import LORA, SETTINGS, silent, some_examples
 from tiny import FAMILIES, write_backbone
 
 from codedose import tune
@@ -55,6 +57,18 @@ def alone(folder: Path, run: Run, how: Tune, kind: str = "float32", **more: Any)
     return rows, {name: weights.detach() for name, weights in model.named_parameters() if weights.requires_grad}
 
 
+@pytest.fixture(scope="module")
+def by_itself() -> Callable[..., tuple[list[Any], dict[str, Any]]]:
+    """What `alone` gives for one of `some_runs`: trained once for all tests that compare with it."""
+
+    @cache
+    def trained(folder: Path, name: str, how: str, kind: str) -> tuple[list[Any], dict[str, Any]]:
+        run = next(run for run in some_runs(Path()) if run.name == name)
+        return alone(folder, run, Tune.model_validate_json(how), kind)
+
+    return lambda folder, run, how, kind="float32": trained(folder, run.name, how.model_dump_json(), kind)
+
+
 def taken_up(folder: Path, run: Run, how: Tune, kind: str = "float32") -> tuple[list[Any], dict[str, Any]]:
     """What a run's own step finds in its folder when there is nothing left to do."""
 
@@ -101,13 +115,13 @@ def test_fifty_steps_of_every_run_are_those_of_the_run_alone(folders, tmp_path, 
 
 @pytest.mark.parametrize("family", ["Llama-2", "Qwen-1.5"])
 @pytest.mark.parametrize("most", [1, 150, 10**6])
-def test_in_float64_nothing_is_left_between_them_however_rows_are_filled(folders, tmp_path, family, most):
+def test_in_float64_nothing_is_left_between_them_however_rows_are_filled(folders, tmp_path, by_itself, family, most):
     how = FEW.model_copy(update={"learning_rate": 1e-2, "clip": 0.5})
     model, runs = load_model(folders[family], "float64"), some_runs(tmp_path)
     rows = train_together(model, runs, how, progress=silent, micro_tokens=most)
     for run in runs:
         found = (rows[run.name], taken_up(folders[family], run, how, "float64")[1])
-        assert_same(found, alone(folders[family], run, how, "float64"), rtol=1e-6, atol=1e-8)
+        assert_same(found, by_itself(folders[family], run, how, "float64"), rtol=1e-6, atol=1e-8)
 
 
 def test_the_backbone_stays_plain_and_the_same_to_the_last_bit(folder, tmp_path):
@@ -129,27 +143,28 @@ def test_a_runs_own_training_takes_up_a_complete_state(folder, tmp_path):
 
 
 @pytest.mark.parametrize("killed_in", [1, 4, 9, 11])
-def test_what_was_killed_goes_on_alone_or_together(folder, tmp_path, killed_in):
+def test_what_was_killed_goes_on_alone_or_together(folder, tmp_path, by_itself, killed_in):
     """Kept after every pass; runs `a` have 8 steps, `b` 12: the others are still under way when some are done."""
 
     def kill(done: int, of: int, note: str) -> None:
         if done == killed_in:
             raise Killed
 
-    for home in (tmp_path / "alone", tmp_path / "together"):
-        model = load_model(folder, "float32")
-        with pytest.raises(Killed):
-            train_together(model, some_runs(home), FEW, progress=kill, kept_every=0.0)
+    (tmp_path / "alone").mkdir()
+    model = load_model(folder, "float32")
+    with pytest.raises(Killed):
+        train_together(model, some_runs(tmp_path / "alone"), FEW, progress=kill, kept_every=0.0)
+    shutil.copytree(tmp_path / "alone", tmp_path / "together")
     rows = train_together(load_model(folder, "float32"), some_runs(tmp_path / "together"), FEW, progress=silent)
     near = {"rtol": 1e-2, "atol": 1e-4}
     for run, other in zip(some_runs(tmp_path / "alone"), some_runs(tmp_path / "together"), strict=True):
-        wanted = alone(folder, run, FEW)
+        wanted = by_itself(folder, run, FEW)
         run.kept.mkdir(parents=True, exist_ok=True)
         assert_same(alone(folder, run, FEW, kept=run.kept), wanted, **near)
         assert_same((rows[run.name], taken_up(folder, other, FEW)[1]), wanted, **near)
 
 
-def test_runs_that_began_alone_go_on_together_each_from_where_it_was(folder, tmp_path):
+def test_runs_that_began_alone_go_on_together_each_from_where_it_was(folder, tmp_path, by_itself):
     def kill_in(last: int) -> Any:
         def kill(done: int, of: int, note: str) -> None:
             if done == last:
@@ -168,7 +183,7 @@ def test_runs_that_began_alone_go_on_together_each_from_where_it_was(folder, tmp
     rows = train_together(load_model(folder, "float32"), runs, FEW, progress=silent)
     for run in runs:
         found = (rows[run.name], taken_up(folder, run, FEW)[1])
-        assert_same(found, alone(folder, run, FEW), rtol=1e-2, atol=1e-4)
+        assert_same(found, by_itself(folder, run, FEW), rtol=1e-2, atol=1e-4)
 
 
 def test_a_loss_that_is_not_a_number_names_its_run_and_leaves_the_others_as_they_are_alone(folder, tmp_path):
@@ -227,12 +242,12 @@ def test_out_of_memory_takes_less_at_once_and_changes_nothing(folder, tmp_path, 
     assert faster(load_model(folder, "float32"), some_runs(tmp_path), FEW) == 0.0
 
 
-def test_layers_computed_twice_change_nothing(folder, tmp_path):
+def test_layers_computed_twice_change_nothing(folder, tmp_path, by_itself):
     model = load_model(folder, "float32")
     model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     rows = train_together(model, some_runs(tmp_path), FEW, progress=silent)
     for run in some_runs(tmp_path):
-        assert told(rows[run.name], "loss") == pytest.approx(told(alone(folder, run, FEW)[0], "loss"), rel=1e-5)
+        assert told(rows[run.name], "loss") == pytest.approx(told(by_itself(folder, run, FEW)[0], "loss"), rel=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16_mixed", "bfloat16_pure"])

@@ -12,7 +12,7 @@ from tiny import FAMILIES, Family, write_backbone
 from codedose.backbone import load_model
 from codedose.errors import DataError, MachineError
 from codedose.prompt import Encoded
-from codedose.study import Tune
+from codedose.study import Lora, Tune
 from codedose.tune import gradients, train
 from codedose.tune.attend import within_documents
 from codedose.tune.layout import laid_out, micro_batches
@@ -39,6 +39,8 @@ SETTINGS = Tune(
     loss="token_mean",
     precision="float32",
 )
+
+LORA = Lora(rank=4, alpha=8.0, dropout=0.0, targets="all_linear")
 
 
 def settings(**changes: Any) -> Tune:

@@ -1,13 +1,14 @@
 """A training that is killed goes on to the same weights; one that runs out of memory takes less at once."""
 
 import warnings
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from test_lora import LORA
-from test_tune import SETTINGS, silent, some_examples
+from test_tune import LORA, SETTINGS, silent, some_examples
 from tiny import FAMILIES, write_backbone
 
 from codedose import tune
@@ -44,14 +45,28 @@ HOW = SETTINGS.model_copy(update={"epochs": 2, "schedule": "cosine", "warmup": 0
 LORA_HOW = HOW.model_copy(update={"method": "lora", "lora": LORA.model_copy(update={"dropout": 0.3})})
 
 
+@pytest.fixture(scope="module")
+def undisturbed(folder) -> Callable[[Tune], tuple[Any, list[dict[str, Any]]]]:
+    """A whole training of each kind and its rows, done once."""
+
+    @cache
+    def trained(said: str) -> tuple[Any, list[dict[str, Any]]]:
+        how = Tune.model_validate_json(said)
+        model = fresh(folder, how)
+        return model, train(model, some_examples(16), how, seed=1, progress=silent)
+
+    return lambda how: trained(how.model_dump_json())
+
+
 @pytest.mark.parametrize(
     "how", [HOW, LORA_HOW, HOW.model_copy(update={"precision": "bfloat16_pure"})], ids=["full", "lora", "pure"]
 )
 @pytest.mark.parametrize("killed_in", range(1, 8))
-def test_killed_at_any_step_the_trace_and_the_weights_are_the_same_to_the_last_bit(folder, tmp_path, how, killed_in):
+def test_killed_at_any_step_the_trace_and_the_weights_are_the_same_to_the_last_bit(
+    folder, undisturbed, tmp_path, how, killed_in
+):
     examples = some_examples(16)
-    whole = fresh(folder, how)
-    wanted = train(whole, examples, how, seed=1, progress=silent)
+    whole, wanted = undisturbed(how)
 
     def kill(done: int, of: int, note: str) -> None:
         if done == killed_in:
