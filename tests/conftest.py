@@ -21,6 +21,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is: models this sm
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+# Files that take longest. They go first, so that tests side by side end together.
+LONGEST = (
+    "families report_hostile spread story together runner resume faults ray cli means label_llm tasks joined analyse "
+    "lora power generate report_axe report leaks paper label_model controls read own_tasks tune"
+).split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order of LONGEST, the others after them as they were."""
+    place = {f"test_{name}": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
 SMALL: dict[str, Any] = {
     "codedose": 1,
     "name": "small",

@@ -455,7 +455,7 @@ RULES = st.sampled_from([ALL, NONE, SHORT, ALL.model_copy(update={"languages": (
 
 
 @given(CONVERSATIONS, RULES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_what_is_left_is_fit_to_learn_from_and_cleaning_it_again_changes_nothing(messages, rules):
     before = json.dumps(messages)
     cleaned = clean.apply_rules(messages, rules)
@@ -473,7 +473,7 @@ def test_what_is_left_is_fit_to_learn_from_and_cleaning_it_again_changes_nothing
 
 
 @given(st.lists(TEXTS, max_size=5), RULES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_in_a_sound_text_there_is_nothing_to_mend(texts, rules):
     for text in clean.sound_texts(texts, rules):
         assert clean.mend_text(text, rules) == (text, {})

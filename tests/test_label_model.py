@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codedose import tables
@@ -66,6 +66,7 @@ def test_code_as_the_form_of_an_answer_is_not_the_purpose():
 TALKS = st.lists(st.lists(st.text(max_size=80), min_size=1, max_size=5).map(tuple), min_size=1, max_size=5)
 
 
+@settings(max_examples=50)
 @given(TALKS)
 def test_an_example_is_labelled_the_same_whatever_stands_beside_it(talks):
     messages = examples_of(*talks)["messages"]

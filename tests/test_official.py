@@ -342,7 +342,7 @@ def test_no_bytes_raise_anything_else(tmp_path_factory, data):
         ),
     )
 )
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_no_record_raises_anything_else(record):
     try:
         entry = entry_of(record, "line 1")

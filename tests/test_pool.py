@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from conftest import SMALL, changed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codedose import tables
@@ -88,6 +88,7 @@ rows = st.one_of(
 )
 
 
+@settings(max_examples=50)
 @given(st.lists(rows, min_size=1, max_size=12))
 def test_every_record_is_in_examples_or_in_drops_or_in_another_one(tmp_path_factory, found):
     folder = tmp_path_factory.mktemp("any")

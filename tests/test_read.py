@@ -552,7 +552,7 @@ near_records = st.fixed_dictionaries(
 
 
 @given(st.lists(near_records, max_size=6), st.booleans(), st.booleans())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_every_record_is_accounted_for(values, as_array, join):
     whole = [*values, OPENAI]
     with tempfile.TemporaryDirectory() as folder:

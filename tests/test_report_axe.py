@@ -13,7 +13,7 @@ from test_report import Browser, browser, page  # noqa: F401 - fixtures
 
 AXE = "axe_playwright_python"  # a package that carries axe.min.js; nothing of it is imported
 GRAVE = ("serious", "critical")
-LOOKS = ("light", "dark", "small")
+LOOKS = ("light", *(pytest.param(look, marks=pytest.mark.long) for look in ("dark", "small")))
 
 FINDINGS = """
 axe.run(document, { resultTypes: ["violations"], rules: { "target-size": { enabled: true } } }).then((found) =>

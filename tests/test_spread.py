@@ -289,7 +289,8 @@ def scant(folder: Path, how: Tune, out: Path, device: str) -> tuple[Any, Callabl
     return make(folder, how, out, device)
 
 
-@pytest.mark.parametrize("making", [make, pytest.param(scant, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("making", [make, scant])
 def test_a_sharded_training_tells_its_steps_and_keeps_a_whole_model(folders, tmp_path, making):
     """Also where memory runs out in one process: all begin again with less at once, until it suffices."""
     seen: list[int] = []

@@ -113,7 +113,7 @@ def test_fifty_steps_of_every_run_are_those_of_the_run_alone(folders, tmp_path, 
         assert_same((rows[run.name], taken_up(folders[family], run, how)[1]), wanted, rtol=1e-2, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", ["Llama-2", "Qwen-1.5"])
+@pytest.mark.parametrize("family", ["Llama-2", pytest.param("Qwen-1.5", marks=pytest.mark.long)])
 @pytest.mark.parametrize("most", [1, 150, 10**6])
 def test_in_float64_nothing_is_left_between_them_however_rows_are_filled(folders, tmp_path, by_itself, family, most):
     how = FEW.model_copy(update={"learning_rate": 1e-2, "clip": 0.5})
