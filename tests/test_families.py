@@ -31,7 +31,7 @@ ARMS = [
     for name, share in (("General", 0.0), ("Half-half", 0.5), ("Code", 1.0))
 ]
 TASKS = ("coin_flip", "prontoqa", "gsm8k")  # one a domain
-ITEMS, DRAWS = 2, 2
+ITEMS, DRAWS = 2, 1
 TUNED = len(FAMILIES) * len(SIZES) * len(ARMS) * DRAWS
 CELLS = TUNED + len(FAMILIES) * len(SIZES)
 
