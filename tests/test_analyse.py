@@ -283,7 +283,7 @@ class TestPlanted:
         found = effects(plant(readings=("strict", "lenient")), **STUDY)
         assert found["note"].str.starts_with("primary; ").sum() == 1
 
-    @pytest.mark.parametrize("effect", [0.0, 0.08])
+    @pytest.mark.parametrize("effect", [0.0, pytest.param(0.08, marks=pytest.mark.long)])
     def test_coverage_and_false_positives_over_200_studies(self, effect):
         """Two hundred studies at once, each under a reading of its own: their analyses do not touch."""
         names = [f"study {number}" for number in range(200)]

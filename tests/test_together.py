@@ -142,7 +142,7 @@ def test_a_runs_own_training_takes_up_a_complete_state(folder, tmp_path):
         assert taken_up(folder, run, FEW)[0] == rows[run.name]
 
 
-@pytest.mark.parametrize("killed_in", [1, 4, 9, 11])
+@pytest.mark.parametrize("killed_in", [1, *(pytest.param(step, marks=pytest.mark.long) for step in (4, 11)), 9])
 def test_what_was_killed_goes_on_alone_or_together(folder, tmp_path, by_itself, killed_in):
     """Kept after every pass; runs `a` have 8 steps, `b` 12: the others are still under way when some are done."""
 
