@@ -23,7 +23,7 @@ settings.load_profile("patient")
 
 # Files that take longest. They go first, so that tests side by side end together.
 LONGEST = (
-    "families report_hostile spread story together runner resume faults ray cli means label_llm tasks joined analyse "
+    "families report_hostile spread story together faults runner resume ray cli means label_llm tasks joined analyse "
     "lora power generate report_axe report leaks paper label_model controls read own_tasks tune"
 ).split()
 
