@@ -18,7 +18,7 @@ VLLM := .venv-vllm
 READERS := .venv-readers
 TRL := .venv-trl
 
-.PHONY: setup study test test-long check validate smoke docs bench-pool bench-generate bench-readings bench-tune bench-machinery clean
+.PHONY: setup study test test-long check audit validate smoke docs bench-pool bench-generate bench-readings bench-tune bench-machinery clean
 
 study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
 	@$(BIN)/codedose run studies/quickstart.yaml
@@ -47,6 +47,15 @@ check: setup ## what CI runs: format, lint, types, tests (import directions are 
 	@$(BIN)/ruff check src tests benchmarks docs
 	@$(BIN)/mypy
 	@$(MAKE) --no-print-directory test
+
+AUDIT := .venv-audit
+$(AUDIT)/.ready:
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip --disable-pip-version-check install --quiet pip-audit==2.10.1 detect-secrets==1.5.0
+	@touch $@
+
+audit: $(AUDIT)/.ready ## known vulnerabilities in pinned packages, where the network allows; secrets in tracked files
+	@$(AUDIT)/bin/python .ci/audit.py
 
 validate: setup ## 1,000 simulated studies of each kind through the analysis: does it keep its promises?
 	@$(BIN)/python benchmarks/validate.py --processes $(JOBS)
