@@ -18,7 +18,7 @@ VLLM := .venv-vllm
 READERS := .venv-readers
 TRL := .venv-trl
 
-.PHONY: setup study test test-long check audit validate smoke docs bench-pool bench-generate bench-readings bench-tune bench-machinery clean
+.PHONY: setup study test test-long check audit soak validate smoke docs bench-pool bench-generate bench-readings bench-tune bench-machinery clean
 
 study: setup ## set up, and run the quickstart study on the built-in model, pool and tasks
 	@$(BIN)/codedose run studies/quickstart.yaml
@@ -56,6 +56,10 @@ $(AUDIT)/.ready:
 
 audit: $(AUDIT)/.ready ## known vulnerabilities in pinned packages, where the network allows; secrets in tracked files
 	@$(AUDIT)/bin/python .ci/audit.py
+
+soak: setup ## 200 times SIGKILL for a whole run: nothing corrupt, nothing done twice, nothing left over
+	@$(BIN)/python tests/soak.py --kills 200
+	@CODEDOSE_SOAK=1 $(BIN)/python -m pytest -m long tests/test_ray.py
 
 validate: setup ## 1,000 simulated studies of each kind through the analysis: does it keep its promises?
 	@$(BIN)/python benchmarks/validate.py --processes $(JOBS)
