@@ -63,7 +63,8 @@ class Disk(Store):
         try:
             os.replace(draft, self.own(name))
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):  # the note has its name, or its own error; the half is swept away later
+                draft.unlink()
 
     def create(self, name: str, data: bytes) -> bool:
         draft = self.aside(name, data)  # whole before it has its name: nobody reads half of it
@@ -76,7 +77,8 @@ class Disk(Store):
                 raise
             return self.create_in_place(name, data)
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):  # the note has its name, or its own error; the half is swept away later
+                draft.unlink()
         return True
 
     def create_in_place(self, name: str, data: bytes) -> bool:
