@@ -342,7 +342,10 @@ def left_behind(place: Place) -> list[str]:
     parts = [step.folder for step in place.steps() if step.perishable and store.is_done(step) and store.is_whole(step)]
     drafts = [str(path) for pattern in ("*/.draft-*", "*/*/.gone-*", "*/.gone-*") for path in store.root.glob(pattern)]
     drafts = [path for path in drafts if "/studies/.draft-" not in path]
-    left = [*(each.folder for each in store.leases()), *store.unfinished(), *parts, *drafts]
+    # scratch beside a part that was freed may be a half of making that part again: it stays for that
+    freed = {step.folder for step in place.steps() if store.is_done(step) and not store.is_whole(step)}
+    kept = set(store.unfinished()) - freed
+    left = [*(each.folder for each in store.leases()), *sorted(kept), *parts, *drafts]
     return [f"{name} was left behind" for name in left]
 
 
