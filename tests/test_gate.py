@@ -22,8 +22,10 @@ from test_runner import go
 from tiny import FAMILIES, write_backbone
 
 from codedose import stages
+from codedose.errors import DataError
 from codedose.plan import Planner
 from codedose.runner.children import Children
+from codedose.runner.failures import MOST, reason_of
 from codedose.runner.guard import DATA, END_HEADERS, HEADERS, clusters, frame, lets_in, running
 from codedose.runner.secrets import (
     ALLOWED,
@@ -336,6 +338,16 @@ ANSWERS = {  # what Ray 2.60 sends to a question without a token: frames as they
               b"InvalidAuthToken: Authentication token is missing or incorrect"),
         False,
     ),
+    "open to ray://": (
+        frame(HEADERS, 5, 1, b"\x88@\x0ccontent-type\x10application/grpc@\x0bgrpc-status\x015\x00\x0cgrpc-message\x1d"
+              b"Failed to serialize response!"),
+        True,
+    ),
+    "no Ray": (
+        frame(HEADERS, 5, 1, b"\x88@\x0ccontent-type\x10application/grpc@\x0bgrpc-status\x0212\x00\x0cgrpc-message\x11"
+              b"Method not found!"),
+        None,
+    ),
     "another stream": (frame(DATA, 0, 3, b"x"), None),
     "a web server": (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n" * 40_000, None),
     "garbage": (bytes(range(256)) * 9, None),
@@ -409,7 +421,13 @@ def test_clusters_are_found_by_name_by_note_and_by_their_processes(tmp_path: Pat
     (tmp_path / "7" / "cmdline").write_bytes("\0".join(words).encode())
     (tmp_path / "8").mkdir()
     (tmp_path / "8" / "cmdline").write_bytes(b"vi\0gcs_server\xff")
-    assert running(tmp_path) == ["10.0.0.8:7001"]
+    (tmp_path / "9").mkdir()
+    (tmp_path / "9" / "cmdline").write_bytes(b"/x/gcs_server\0--gcs_server_port=0\0--node-ip-address=127.0.0.1")
+    (tmp_path / "10").mkdir()
+    (tmp_path / "10" / "cmdline").write_bytes(
+        b"/x/raylet/raylet\0--node_ip_address=127.0.0.1\0--gcs-address=127.0.0.1:33177"
+    )
+    assert running(tmp_path) == ["10.0.0.8:7001", "127.0.0.1:33177"]
 
 
 def test_doctor_warns_of_a_cluster_without_a_token(codedose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -422,3 +440,10 @@ def test_doctor_warns_of_a_cluster_without_a_token(codedose, monkeypatch: pytest
         assert "WARNING" in warned[0]["found"]
         assert "RAY_AUTH_MODE=token" in codedose("doctor").out.replace("\n", "")
     assert "ray" not in sys.modules
+
+
+def test_a_reason_that_is_cut_holds_no_half_of_a_secret() -> None:
+    secret = canary("A_LONG_NAME_OF_A_SECRET")
+    values = secret_values({"A_KEY": secret})
+    for before in range(MOST - len(secret) - 1, MOST + 1):
+        assert CANARY[:8] not in reason_of(DataError("x" * before + secret + "y" * MOST), values)

@@ -18,7 +18,7 @@ from codedose.errors import CodedoseError
 from codedose.runner.failures import StepFailed, class_of, death, is_killed, reason_of
 from codedose.runner.lease import NotNow
 from codedose.runner.perform import perform
-from codedose.runner.secrets import confined, redact, scrub, secret_values, withheld
+from codedose.runner.secrets import confined, scrub, secret_values, withheld
 from codedose.runner.step import HALF, Progress, Step, Where
 from codedose.runner.store import Store
 
@@ -200,9 +200,9 @@ def attempt(store: Store, step: Step, progress: Progress) -> tuple[Any, ...]:
     except Exception as problem:
         explains_itself = isinstance(problem, CodedoseError) or class_of(problem) == "configuration"
         with suppress(OSError):  # a full disk has no room for the log either
-            told = reason_of(problem) if explains_itself else traceback.format_exc().rstrip()
+            told = reason_of(problem, secrets) if explains_itself else traceback.format_exc().rstrip()
             print(told, file=sys.stderr, flush=True)
-        return ("failed", redact(reason_of(problem), secrets), class_of(problem), is_killed(problem))
+        return ("failed", reason_of(problem, secrets), class_of(problem), is_killed(problem))
     finally:
         with suppress(OSError):  # as above
             sys.stdout.flush()

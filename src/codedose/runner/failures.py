@@ -12,13 +12,14 @@ Libraries that are not imported here are known by the names of their classes.
 import errno
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from codedose.errors import CodedoseError, DataError, Killed, OutOfMemory
 from codedose.keys import seed_for
+from codedose.runner.secrets import redact
 
 Class = Literal["transient", "memory", "data", "configuration", "bug"]
 
@@ -184,22 +185,25 @@ def given(thing: object, name: str) -> object:
     return None
 
 
-def said(problem: BaseException) -> str:
-    """What an exception says, in signs that print and at most so many; its class where it says nothing or cannot."""
+def said(problem: BaseException, secrets: Collection[str] = ()) -> str:
+    """What an exception says, in signs that print and at most so many; its class where it says nothing or cannot.
+
+    Secrets are taken out before it is cut: half of one would be found by nobody.
+    """
     text = ""
     with suppress(Exception):
-        text = str(problem)
+        text = redact(str(problem), secrets)
     printed = "".join(c if c.isprintable() or c == "\n" else " " for c in text[:MOST]).strip()
     return f"{printed} ..." if len(text) > MOST else printed or type(problem).__name__[:MOST]
 
 
-def reason_of(problem: BaseException) -> str:
-    """An exception as one sentence, with its mend where the runner knows one."""
+def reason_of(problem: BaseException, secrets: Collection[str] = ()) -> str:
+    """An exception as one sentence, with its mend where the runner knows one, and without `secrets` (secret_values)."""
     if {number_of(cause) for cause in behind(problem)} & FULL:
-        return f"the disk is full ({said(problem)}): free some space ('codedose gc --now' helps), {AGAIN}"
+        return f"the disk is full ({said(problem, secrets)}): free some space ('codedose gc --now' helps), {AGAIN}"
     if class_of(problem) == "memory" and not isinstance(problem, CodedoseError):
-        return f"out of memory ({said(problem)})"
-    return said(problem)
+        return f"out of memory ({said(problem, secrets)})"
+    return said(problem, secrets)
 
 
 def mend_of(kind: Class, own: str = "") -> str:

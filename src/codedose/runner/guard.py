@@ -16,7 +16,9 @@ QUESTIONS = ("/ray.rpc.NodeInfoGcsService/CheckAlive", "/ray.rpc.RayletDriver/Cl
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, SETTINGS = 0, 1, 4  # kinds of frames
 END_STREAM, END_HEADERS = 1, 4  # flags
+STATUS = b"grpc-status"
 UNAUTHENTICATED = (b"grpc-status\x0216", b"InvalidAuthToken", b"authentication token")
+UNKNOWN = b"grpc-status\x0212"  # what a gRPC server that is no Ray says to the question
 LARGEST = 1 << 20  # bytes that are read of whatever answers
 
 
@@ -31,16 +33,20 @@ def clusters(environ: Mapping[str, str]) -> list[str]:
 
 
 def running(processes: Path = Path("/proc")) -> list[str]:
-    """The addresses of the clusters whose head runs on this machine, by the words that it was started with (Linux)."""
+    """The addresses of the clusters that run on this machine, by the words that they were started with (Linux).
+
+    A node names its cluster's address, the head its port, or 0 where it was to choose one.
+    """
     found = []
     for file in processes.glob("[0-9]*/cmdline"):
         try:
             words = file.read_bytes().decode(errors="replace").split("\0")
         except OSError:  # it has ended meanwhile
             continue
-        if words[0].endswith("/gcs_server"):
-            said = dict(word.lstrip("-").split("=", 1) for word in words if "=" in word)
-            port = said.get("gcs_server_port") or said.get("gcs-server-port") or PORT
+        said = dict(word.lstrip("-").split("=", 1) for word in words if "=" in word)
+        if words[0].endswith("/raylet") and "gcs-address" in said:
+            found.append(said["gcs-address"])
+        if words[0].endswith("/gcs_server") and (port := said.get("gcs_server_port", str(PORT))) != "0":
             found.append(f"{said.get('node-ip-address', '127.0.0.1')}:{port}")
     return sorted(set(found))
 
@@ -70,6 +76,8 @@ def lets_in(address: str, limit: float = LIMIT) -> bool | None:
                 return True
             if kind == HEADERS and any(sign in told for sign in UNAUTHENTICATED):
                 return False
+            if kind == HEADERS and STATUS in told and UNKNOWN not in told:
+                return True  # it took the question, and only an empty one is no question to ray://
     except (OSError, UnicodeError):  # not there, or no name of a machine
         return None
     return None

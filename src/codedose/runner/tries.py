@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, replace
 
 from codedose.runner.failures import Class, Patience, StepFailed, class_of, is_killed, mend_of, reason_of
-from codedose.runner.secrets import redact, secret_values
+from codedose.runner.secrets import secret_values
 from codedose.runner.step import Step
 
 
@@ -49,7 +49,7 @@ def failure_of(step: Step, problem: BaseException | None, tried: Tried) -> tuple
     killed = is_killed(problem)
     kind = "memory" if killed and tried.killed else class_of(problem)  # killed once is bad luck
     log = problem.log if isinstance(problem, StepFailed) else ()
-    reason = redact(reason_of(problem), secret_values(os.environ))
+    reason = reason_of(problem, secret_values(os.environ))
     failure = Failure(step, reason, log, kind, tries)
     return failure, replace(tried, tries=tries, killed=tried.killed or killed)
 
