@@ -83,7 +83,7 @@ def gc(
     """
     from datetime import UTC, datetime, timedelta
 
-    from codedose.cli.show import as_json
+    from codedose.cli.show import as_json, plain
     from codedose.runner.store import KEPT
 
     opened, folders = opened_at(place, store)
@@ -99,7 +99,7 @@ def gc(
         as_json({"folders": unneeded, "freed_bytes": freed, "in_trash": sorted(waiting)})
         return
     for folder in unneeded:
-        print(folder)
+        print(plain(folder))
     told = f", {freed / 1e6:,.1f} MB freed, {len(waiting):,} in the trash" + (" (--now empties it)" if waiting else "")
     print(f"{len(unneeded):,} folders that no study needs" + ("" if dry_run else told))
 
