@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -27,6 +28,7 @@ from codedose.plan import Planner
 from codedose.runner.children import Children
 from codedose.runner.failures import MOST, reason_of
 from codedose.runner.guard import DATA, END_HEADERS, HEADERS, clusters, frame, lets_in, running
+from codedose.runner.ray import Rays
 from codedose.runner.secrets import (
     ALLOWED,
     HUB,
@@ -447,3 +449,41 @@ def test_a_reason_that_is_cut_holds_no_half_of_a_secret() -> None:
     values = secret_values({"A_KEY": secret})
     for before in range(MOST - len(secret) - 1, MOST + 1):
         assert CANARY[:8] not in reason_of(DataError("x" * before + secret + "y" * MOST), values)
+
+
+# On a Ray cluster
+
+
+def told_on_ray(root: Path) -> None:
+    """The script of a run on a cluster of its own: what each step saw, and which files give a secret away."""
+    steps = [a_step(str(number), secrets=needed) for number, needed in enumerate([(), (HUB,), (LABELLER,)])]
+    bad = [a_step("bad", fail, (HUB,)), a_step("worse", die, (TRACKERS,))]
+    with Rays(None, cores=2, gpus=0, patience=5) as engine:
+        outcome = go(root, *steps, *bad, submit=engine.submit)
+        logs = engine.cluster.folder
+        found = [*holding(root), *holding(logs)]
+        files = sum(path.is_file() for path in logs.rglob("*.log"))
+    saw = [json.loads((root / step.folder / "seen.json").read_text()) for step in steps]
+    failed = {each.step.label: each.reason for each in outcome.failed}
+    (root / "told.json").write_text(json.dumps({"found": found, "files": files, "saw": saw, "failed": failed}))
+
+
+@pytest.mark.long
+def test_on_ray_steps_see_their_own_secrets_and_its_logs_hold_none(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'codedose[ray]'")
+    root, here = tmp_path / "store", str(Path(__file__).parent)
+    paths = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+    script = f"from pathlib import Path; import test_gate; test_gate.told_on_ray(Path({str(root)!r}))"
+    canaries = {name: value for name, value in SECRETS.items() if "proxy" not in name}
+    environ = {**os.environ, **canaries, "PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:].replace(CANARY, "(canary)")
+    assert CANARY not in done.stdout + done.stderr
+    told = json.loads((root / "told.json").read_text())
+    assert told["found"] == []
+    assert told["files"] > 3
+    assert set(told["failed"]) == {"bad", "worse"}
+    assert CANARY not in str(told["failed"])
+    assert [set(names) for names in told["saw"]] == [
+        {name for purpose in (*needed, STORE) for name in KNOWN[purpose]} for needed in ((), (HUB,), (LABELLER,))
+    ]
