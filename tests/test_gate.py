@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +37,12 @@ from codedose.runner.secrets import (
     STORE,
     TRACKERS,
     confined,
-    environment_for,
     forms_of,
     is_secret,
     redact,
     scrub,
     secret_values,
+    withheld,
 )
 from codedose.runner.step import Step
 from codedose.study import load
@@ -103,6 +103,11 @@ def test_a_secret_is_known_by_its_name_or_its_value(name: str) -> None:
 @pytest.mark.parametrize("name", NO_SECRETS)
 def test_what_a_program_needs_to_run_is_no_secret(name: str) -> None:
     assert not is_secret(name, NO_SECRETS[name])
+
+
+def environment_for(purposes: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """What is left of an environment for a step with these purposes."""
+    return {name: value for name, value in environ.items() if name not in withheld(purposes, environ)}
 
 
 @pytest.mark.parametrize("purposes", [(), (HUB,), (TRACKERS,), (LABELLER,), (HUB, TRACKERS)], ids=str)

@@ -297,9 +297,10 @@ def test_a_part_that_a_killed_run_could_not_free_is_freed_by_the_next_one(root):
     assert not Disk(root).is_whole(steps[0])
 
 
-def test_a_kept_part_is_never_freed(root):
-    tune = toy("tune")
-    go(root, tune, toy("ask", tune, consumes=(tune,)))
+@pytest.mark.parametrize("part", [{"perishable": PART, "kept": True}, {}], ids=["kept", "no part"])
+def test_a_kept_part_is_never_freed(root, part):
+    tune = toy("tune", **part)
+    assert labels(go(root, tune, toy("ask", tune, consumes=(tune,))).performed) == ["tune", "ask"]
     assert (root / tune.folder / PART).is_dir()
     assert Disk(root).release(tune) == 0
 

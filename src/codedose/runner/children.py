@@ -49,18 +49,12 @@ class Worker:
             self.pipe.send((store, step))
             while (message := self.pipe.recv())[0] == "progress":
                 progress(*message[1:])
-            if message[0] == "not now":
-                problem = message[1]
-            elif message[0] == "failed":
-                reason, kind, killed = message[1:]
-                problem = StepFailed(reason, tail(store, step, but=reason), kind, killed)
-                if kind in SPOILS:
-                    self.end()
+            problem = judged(message, store, step)
+            if spoils(message):
+                self.end()
         except (EOFError, OSError):
             self.process.join(5)
-            scrub(store.log(step.folder), secret_values(os.environ))  # it could not do so itself
-            ended = death(self.process.exitcode)
-            problem = StepFailed(ended.reason, tail(store, step), ended.kind, ended.killed)
+            problem = mourned(self.process.exitcode, store, step)
         except Exception as trouble:  # a step that cannot be sent, news that cannot be told: nobody waits for ever
             self.end()
             problem = trouble
@@ -210,6 +204,29 @@ def attempt(store: Store, step: Step, progress: Progress) -> tuple[Any, ...]:
             scrub(log, secrets)
         with suppress(Exception):  # what the step came to is told in any case
             store.keep_log(step.folder)
+
+
+def judged(word: tuple[Any, ...], store: Store, step: Step) -> Exception | None:
+    """What a child's last word on its step is to be raised as; None where it is done."""
+    if word[0] == "failed":
+        reason, kind, killed = word[1:]
+        return StepFailed(reason, tail(store, step, but=reason), kind, killed)
+    problem: Exception | None = word[1] if word[0] == "not now" else None
+    return problem
+
+
+def spoils(word: tuple[Any, ...]) -> bool:
+    """Whether a child whose last word this is serves no other step."""
+    return word[0] == "failed" and word[2] in SPOILS
+
+
+def mourned(code: int | None, store: Store, step: Step) -> StepFailed:
+    """The failure of a step whose child ended without a word, with the log that it could not finish itself."""
+    ended = death(code)
+    scrub(store.log(step.folder), secret_values(os.environ))
+    with suppress(Exception):  # why it ended is told in any case
+        store.keep_log(step.folder)
+    return StepFailed(ended.reason, tail(store, step), ended.kind, ended.killed)
 
 
 def tail(store: Store, step: Step, but: str = "") -> list[str]:

@@ -4,23 +4,21 @@ import errno
 import json
 import os
 import secrets
-import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from codedose.errors import StudyError
 from codedose.keys import file_digest
 from codedose.runner.lease import Lacking
 from codedose.runner.record import RECORD, Record, written
 from codedose.runner.step import Step
-from codedose.runner.store import LOGS, NOTES, SCRATCH, Store, Trouble
+from codedose.runner.store import LOGS, NOTES, SCRATCH, Store
+from codedose.runner.trees import GONE, flush, listed, out_of_sight, remove_tree, size_of, sync, write_durably
 
 DRAFT = ".draft-"
-GONE = ".gone-"  # out of sight, about to be deleted
 TRASHED = "trashed.json"  # a record in the trash: its modification time says since when
 OLD = 3600.0  # seconds after which a half-written note is nobody's
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of file systems that know none
@@ -284,76 +282,9 @@ class Disk(Store):
                 found[f"{kind}/{name}"] = datetime.fromtimestamp(since, UTC)
         return found
 
-    def troubles(
-        self, folder: str, record: Record, files: Mapping[str, Mapping[str, Any]], *, contents: bool
-    ) -> list[Trouble]:
-        found = []
-        for name, known in files.items():
-            path = self.root / folder / name
-            if not path.is_file():
-                found.append(Trouble(folder, name, "is missing"))
-            elif path.stat().st_size != known["size"]:
-                found.append(Trouble(folder, name, f"has {path.stat().st_size:,} bytes instead of {known['size']:,}"))
-            elif contents and file_digest(path) != known["sha256"]:
-                found.append(Trouble(folder, name, "has other contents than when it was written (SHA-256)"))
-        return found
+    def sizes(self, folder: str, record: Record) -> dict[str, int]:
+        paths = {name: self.root / folder / name for name in record["files"]}
+        return {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
 
-
-def listed(folder: Path) -> list[str]:
-    """The folders in a folder, without links to others; none where there is none."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def flush(folder: Path) -> None:
-    """Have the disk hold every file of `folder` before a record says so."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def sync(folder: Path) -> None:
-    """Have the disk hold the names in `folder`."""
-    with suppress(OSError):  # a file system that cannot do this for folders
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that it survives a power cut once this returns."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def size_of(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def out_of_sight(place: Path, into: Path | None = None) -> Path | None:
-    """Move a folder out of sight, so that nobody reads a half of it; where it is now, None where there was none.
-
-    Beside itself, or into a folder; a part of a step into that of the kind, where a sweep need not look into each step.
-    """
-    gone = (into or place.parent) / f"{GONE}{place.name}-{secrets.token_hex(4)}"
-    try:
-        os.replace(place, gone)
-    except FileNotFoundError:
-        return None
-    return gone
-
-
-def remove_tree(folder: Path | None) -> None:
-    """Remove a folder, or a link to one; what cannot be removed now is swept away by the next run."""
-    if folder is not None and folder.is_symlink():
-        folder.unlink(missing_ok=True)
-    elif folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+    def digest(self, folder: str, record: Record, name: str) -> str:
+        return file_digest(self.root / folder / name)

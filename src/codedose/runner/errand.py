@@ -10,15 +10,15 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from codedose.runner.children import SPOILS, Worker, die_with, tail
-from codedose.runner.failures import StepFailed, death
+from codedose.runner.children import Worker, die_with, judged, mourned, spoils
+from codedose.runner.failures import StepFailed
 from codedose.runner.record import versions
-from codedose.runner.secrets import scrub, secret_values, withheld
+from codedose.runner.secrets import withheld
 from codedose.runner.step import Step, Where
 from codedose.runner.store import Store
 
@@ -79,28 +79,12 @@ def words(worker: Worker, errand: Errand) -> Iterator[Word]:
             if time.monotonic() - told >= EVERY:
                 told = time.monotonic()
                 yield word
-        worker.busy = word[0] == "failed" and word[2] in SPOILS
-        yield judged(word, errand)
+        worker.busy = spoils(word)
+        problem = judged(word, *opened(errand)) if word[0] != "done" else None
+        yield ("raised", problem) if problem else word
     except (EOFError, OSError):
         worker.process.join(5)
-        yield ("raised", mourned(worker.process.exitcode, errand))
-
-
-def judged(word: Word, errand: Errand) -> Word:
-    """How a step ended, from its child's last word."""
-    if word[0] == "failed":
-        reason, kind, killed = word[1:]
-        return ("raised", StepFailed(reason, tail(*opened(errand), but=reason), kind, killed))
-    return ("raised", word[1]) if word[0] == "not now" else word
-
-
-def mourned(code: int | None, errand: Errand) -> StepFailed:
-    """The failure of a step whose child ended without a word, with the log that it could not bring to the store."""
-    (store, step), ended = opened(errand), death(code)
-    scrub(store.log(step.folder), secret_values(os.environ))
-    with suppress(Exception):  # why it ended is told in any case
-        store.keep_log(step.folder)
-    return StepFailed(ended.reason, tail(store, step), ended.kind, ended.killed)
+        yield ("raised", mourned(worker.process.exitcode, *opened(errand)))
 
 
 def opened(errand: Errand) -> tuple[Store, Step]:

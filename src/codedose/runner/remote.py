@@ -25,12 +25,11 @@ from codedose.runner.objects import Objects
 from codedose.runner.record import RECORD, Record, parsed, split, written
 from codedose.runner.scratch import Scratch
 from codedose.runner.step import Step
-from codedose.runner.store import LOGS, NOTES, SCRATCH, Store, Trouble
+from codedose.runner.store import LOGS, NOTES, SCRATCH, Store
 
 TRASHED = ".trashed"
 STEP = re.compile(r"[^/]+/[^/]+-[0-9a-f]{12}\.json")  # the name of a record, and of no other note
 ABANDONED = timedelta(days=1)  # files of an attempt that no record and no lease names are deleted after this
-MISSING = "s3:// needs codedose[s3], gs:// needs codedose[gcs]; others the package that fsspec names"
 
 
 class Remote(Store):
@@ -289,20 +288,12 @@ class Remote(Store):
                             self.at.delete(list(sizes))
                             yield sum(sizes.values())
 
-    def troubles(
-        self, folder: str, record: Record, files: Mapping[str, Mapping[str, Any]], *, contents: bool
-    ) -> list[Trouble]:
-        place = self.attempt_of(folder, record)
-        sizes, found = self.at.sizes(place), []
-        for name, known in files.items():
-            size = sizes.get(f"{place}/{name}")
-            if size is None:
-                found.append(Trouble(folder, name, "is missing"))
-            elif size != known["size"]:
-                found.append(Trouble(folder, name, f"has {size:,} bytes instead of {known['size']:,}"))
-            elif contents and self.at.digest(f"{place}/{name}") != known["sha256"]:
-                found.append(Trouble(folder, name, "has other contents than when it was written (SHA-256)"))
-        return found
+    def sizes(self, folder: str, record: Record) -> dict[str, int]:
+        place = f"{self.attempt_of(folder, record)}/"
+        return {name.removeprefix(place): size for name, size in self.at.sizes(place[:-1]).items()}
+
+    def digest(self, folder: str, record: Record, name: str) -> str:
+        return self.at.digest(f"{self.attempt_of(folder, record)}/{name}")
 
 
 def in_trash(names: Sequence[str]) -> list[str]:

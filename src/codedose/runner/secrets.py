@@ -73,12 +73,6 @@ def withheld(purposes: Iterable[str], environ: Mapping[str, str]) -> frozenset[s
     return frozenset(name for name, value in environ.items() if is_secret(name, value) and not is_allowed(name, known))
 
 
-def environment_for(purposes: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` as a step with these purposes may see it: what is no secret, and the secrets that it needs."""
-    hidden = withheld(purposes, environ)
-    return {name: value for name, value in environ.items() if name not in hidden}
-
-
 @contextmanager
 def confined(purposes: Iterable[str]) -> Iterator[None]:
     """This process's environment as a step with these purposes may see it; afterwards as it was.

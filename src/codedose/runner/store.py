@@ -3,7 +3,7 @@
 import json
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -232,15 +232,30 @@ class Store(ABC):
     # Whether it is sound
 
     @abstractmethod
+    def sizes(self, folder: str, record: Record) -> Mapping[str, int]:
+        """The files of a step's record that are there, with their sizes in bytes."""
+
+    @abstractmethod
+    def digest(self, folder: str, record: Record, name: str) -> str:
+        """SHA-256 of a file of a step, in hexadecimal."""
+
     def troubles(
         self, folder: str, record: Record, files: Mapping[str, Mapping[str, Any]], *, contents: bool
-    ) -> list[Trouble]:
+    ) -> Iterator[Trouble]:
         """What is wrong with these files of a step's record: missing, of another size, of another SHA-256."""
+        sizes = self.sizes(folder, record)
+        for name, known in files.items():
+            if name not in sizes:
+                yield Trouble(folder, name, "is missing")
+            elif sizes[name] != known["size"]:
+                yield Trouble(folder, name, f"has {sizes[name]:,} bytes instead of {known['size']:,}")
+            elif contents and self.digest(folder, record, name) != known["sha256"]:
+                yield Trouble(folder, name, "has other contents than when it was written (SHA-256)")
 
     def checked(self, folder: str, record: Record, *, contents: bool) -> list[Trouble]:
         always, part = split(record)
         there = part if part and self.holds_part(folder, record) else {}
-        return self.troubles(folder, record, {**always, **there}, contents=contents)
+        return list(self.troubles(folder, record, {**always, **there}, contents=contents))
 
     def is_intact(self, folder: str, record: bytes) -> bool:
         """Whether a step's files are what its record says."""
