@@ -192,6 +192,14 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+def is_a_steps(process: psutil.Process) -> bool:
+    """Whether a process is a Ray worker with a step, or what that started."""
+    try:
+        return process.name().startswith(STEP) or "multiprocessing" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
 def named(process: psutil.Process) -> str:
     try:
         return process.name()
@@ -261,13 +269,13 @@ class Havoc:
     def kill_a_node(self) -> None:
         """Wait a moment, kill a node and bring another; remember what of ours outlives it by five seconds.
 
-        Workers that Ray keeps ready and that were never given a step are Ray's: they take some seconds more.
+        Workers that Ray starts or keeps ready, and that were never given a step, are Ray's: they take some seconds
+        more.
         """
         time.sleep(self.chance.uniform(0, 4))
         place = self.chance.choice([n for n, each in enumerate(self.nodes.workers) if not is_ours(each)])
         raylet = self.nodes.workers[place].all_processes["raylet"][0].process.pid
-        there = descendants(psutil.Process(raylet))
-        doomed = [each for each in there if named(each).startswith(STEP) or not named(each).startswith("ray::")]
+        doomed = [each for each in descendants(psutil.Process(raylet)) if is_a_steps(each)]
         self.nodes.kill(place)
         self.orphans += psutil.wait_procs(doomed, timeout=5)[1]
 
