@@ -96,7 +96,11 @@ def judged(word: Word, errand: Errand) -> Word:
 
 def mourned(code: int | None, errand: Errand) -> StepFailed:
     """The failure of a step whose child ended without a word, with the log that it could not bring to the store."""
-    (store, step), ended = opened(errand), death(code)
+    try:
+        (store, step), ended = opened(errand), death(code)
+    except Exception as problem:  # whatever a module that is missing here, or another one, may raise
+        told = f"the node {socket.gethostname()} cannot read the step ({problem}): install the same on all nodes"
+        return StepFailed(told, kind="configuration")
     scrub(store.log(step.folder), secret_values(os.environ))
     with suppress(Exception):  # why it ended is told in any case
         store.keep_log(step.folder)
