@@ -21,6 +21,7 @@ from codedose.runner.ray import Rays
 from codedose.runner.step import Where
 
 PAGE = Path(__file__).parents[1] / "docs" / "clusters.md"
+LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # where it is 0
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 
 
@@ -98,10 +99,13 @@ def test_every_call_of_ray_names_options_that_it_has():
 
 @pytest.fixture
 def by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Two `ray start` on loopback, as the page has them for two hosts; the address of the first."""
+    """Two `ray start` on one machine, as the page has them for two hosts; the address of the first.
+
+    Ray lets no second one join a cluster that is kept to loopback: these two listen to whoever knows their token.
+    """
     token = tmp_path / "token"
     token.write_text(secrets.token_hex(32))
-    for name, value in {**PARTS, "RAY_AUTH_TOKEN_PATH": str(token)}.items():
+    for name, value in {**PARTS, LOOPBACK_ONLY: "1", "RAY_AUTH_TOKEN_PATH": str(token)}.items():
         monkeypatch.setenv(name, value)
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     monkeypatch.setenv("PYTHONPATH", paths)

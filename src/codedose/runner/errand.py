@@ -84,7 +84,17 @@ def words(worker: Worker, errand: Errand) -> Iterator[Word]:
         yield ("raised", problem) if problem else word
     except (EOFError, OSError):
         worker.process.join(5)
-        yield ("raised", mourned(worker.process.exitcode, *opened(errand)))
+        yield ("raised", lost(worker.process.exitcode, errand))
+
+
+def lost(code: int | None, errand: Errand) -> StepFailed:
+    """The failure of a step whose child ended without a word; where this node cannot read the step, that is why."""
+    try:
+        store, step = opened(errand)
+    except Exception as problem:  # whatever a module that is missing here, or another one, may raise
+        told = f"the node {socket.gethostname()} cannot read the step ({problem}): install the same on all nodes"
+        return StepFailed(told, kind="configuration")
+    return mourned(code, store, step)
 
 
 def opened(errand: Errand) -> tuple[Store, Step]:
