@@ -61,17 +61,22 @@ def test_a_folder_without_a_training_split_is_read_whole(tmp_path):
     assert names(".", tmp_path) == (["contest.json", "latest.json", "test.json"], [])
 
 
+def unchecked(path: str) -> Source:
+    """A source with a path that a study file could not hold."""
+    return source("a").model_copy(update={"path": path})
+
+
 def test_places_without_data_are_named(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.jsonl: there is no such file"):
         look_up(source("nowhere.jsonl"), folder=tmp_path)
     with pytest.raises(DataError, match="a hub dataset needs its revision"):
         look_up(source("someone/talks"), folder=Path())
     with pytest.raises(DataError, match="cannot be read"):
-        look_up(source("x" * 300), folder=tmp_path)
+        look_up(unchecked("x" * 300), folder=tmp_path)
     with pytest.raises(DataError, match="holds no file that ends in"):
         look_up(source("."), folder=tmp_path)
     with pytest.raises(StudyError, match="is no path"):
-        look_up(source("a\0b"), folder=tmp_path)
+        look_up(unchecked("a\0b"), folder=tmp_path)
 
 
 @given(st.text(max_size=30), st.none() | st.text(max_size=5))
