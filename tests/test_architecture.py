@@ -14,6 +14,7 @@ LAYERS = (
     ("plan",),
     ("stages",),
     ("tune", "generate", "report", "analyse", "score", "balance", "mix", "label", "held_out"),
+    ("inputs",),
     ("joined",),
     ("pool", "prompt", "backbone", "cost", "logs"),
     ("tasks",),

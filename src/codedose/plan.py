@@ -17,27 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from codedose import stages, tables
-from codedose.backbone import BUILTIN, cached_digest, identity
-from codedose.backbone import missing as missing_backbone
 from codedose.cells import Between, Cell, cells, ends
 from codedose.cost import Seconds, main_memory, seconds
-from codedose.errors import DataError, MachineError, StudyError
+from codedose.errors import StudyError
 from codedose.generate import resolved
 from codedose.generate.engine import VLLM
-from codedose.joined import missing as missing_checkpoint
+from codedose.inputs import Inputs
 from codedose.keys import fingerprint
 from codedose.label.llm import prompt_version
 from codedose.label.model import digest
-from codedose.pool.catalogue import look_up
 from codedose.pool.known.prints import VERSION as KNOWN_VERSION
-from codedose.pool.starter import NAME as STARTER
 from codedose.runner.secrets import HUB, LABELLER, TRACKERS
 from codedose.runner.step import HALF, Step, Where
 from codedose.runner.store import Store
-from codedose.study import Arm, Backbone, Source, Study, TaskUse
+from codedose.study import Arm, Backbone, Study, TaskUse
 from codedose.tasks import task_named
 from codedose.tasks.own import own_items, read_task, refuse_unfit, refuse_unreadable, values_of
-from codedose.tasks.sources import is_on_hub, located
 from codedose.tasks.task import Task, words_of
 from codedose.tune.means import Means
 
@@ -137,7 +132,7 @@ class Planner:
             stages.pool_step,
             VERSIONS["pool"],
             {"sources": known["sources"], "clean": known["clean"]},
-            identity={"digests": [self.source_digest(source) for source in self.study.pool.sources]},
+            identity={"digests": [self.inputs.source_digest(source) for source in self.study.pool.sources]},
             given={"folder": str(self.base.resolve()), "processes": self.cores},
             where=Where(cores=self.cores),
             weight=2,
@@ -229,8 +224,8 @@ class Planner:
                 "counted": counted if counter else None,
             },
             (self.pool, self.exclude, self.label, *self.held_out),
-            identity={"tokenizer": self.identities[counter.name] if counter else None},
-            given={"tokenizer": self.loadable(counter) if counter else None},
+            identity={"tokenizer": self.inputs.identities[counter.name] if counter else None},
+            given={"tokenizer": self.inputs.loadable(counter) if counter else None},
             secrets=loading(counter) if counter else (),
         )
 
@@ -253,8 +248,8 @@ class Planner:
             VERSIONS["balance"],
             settings,
             needs,
-            identity={"audit": self.digest(audit) if audit else None},
-            given={"audit": self.local(audit) if audit else None},
+            identity={"audit": self.inputs.digest(audit) if audit else None},
+            given={"audit": self.inputs.local(audit) if audit else None},
         )
 
     @cached_property
@@ -277,8 +272,8 @@ class Planner:
                 "prompt": self.prompt,
             },
             tuple(self.draws.values()),
-            identity={"tokenizer": self.identities[backbone.name]},
-            given={"tokenizer": self.loadable(backbone)},
+            identity={"tokenizer": self.inputs.identities[backbone.name]},
+            given={"tokenizer": self.inputs.loadable(backbone)},
             secrets=loading(backbone),
         )
 
@@ -331,27 +326,10 @@ class Planner:
             stages.items_step,
             VERSIONS["items"],
             settings,
-            identity={"digest": self.items_digest(place) if place else None},
-            given={"path": self.items_place(place) if place else None},
-            secrets=needed_for(HUB, place and self.is_hub_dataset(place)),
+            identity={"digest": self.inputs.items_digest(place) if place else None},
+            given={"path": self.inputs.items_place(place) if place else None},
+            secrets=needed_for(HUB, place and self.inputs.is_hub_dataset(place)),
         )
-
-    def items_digest(self, path: str) -> str:
-        """What official items hold: of a hub dataset its name and commit, of a folder its files, else the content."""
-        if self.is_hub_dataset(path):
-            return fingerprint("hub", path)
-        if not (self.base / path).is_dir():
-            return self.digest(path)
-        try:
-            return fingerprint([(file.name, cached_digest(file)) for file in located(str(self.base / path))])
-        except DataError:
-            return f"missing: {path}"
-
-    def items_place(self, path: str) -> str:
-        return path if self.is_hub_dataset(path) else self.local(path)
-
-    def is_hub_dataset(self, path: str) -> bool:
-        return is_on_hub(path) and not (self.base / path).exists()
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
@@ -406,9 +384,9 @@ class Planner:
             {"runs": runs, "how": self.hows[backbone.name], "prompt": self.prompt},
             tuple(draws),
             after=(self.lengths[backbone.name],),
-            identity={"backbone": self.identities[backbone.name]},
+            identity={"backbone": self.inputs.identities[backbone.name]},
             given={
-                "backbone": self.loadable(backbone),
+                "backbone": self.inputs.loadable(backbone),
                 "means": self.told_means,
                 "steps": {cell.name: self.tune(cell, alone=True).folder for cell in own},
             },
@@ -430,8 +408,8 @@ class Planner:
             {"cell": cell.name, "seed": cell.seed, "how": self.hows[backbone.name], "prompt": self.prompt},
             (self.drawn(cell),),
             after=(self.lengths[backbone.name], *before),
-            identity={"backbone": self.identities[backbone.name]},
-            given={"backbone": self.loadable(backbone), "means": self.told_means},
+            identity={"backbone": self.inputs.identities[backbone.name]},
+            given={"backbone": self.inputs.loadable(backbone), "means": self.told_means},
             perishable=stages.CHECKPOINT,
             kept=self.study.keep_checkpoints,
             where=self.where(backbone, self.means.processes),
@@ -462,14 +440,14 @@ class Planner:
     def untuned_identity(self, cell: Cell, tune: Step | None) -> dict[str, object]:
         """What a cell's model is beyond the training that made it here."""
         return {
-            **({} if tune else {"backbone": self.identities[cell.backbone.name]}),
-            **({"checkpoint": self.checkpoints[cell.checkpoint]} if cell.checkpoint else {}),
+            **({} if tune else {"backbone": self.inputs.identities[cell.backbone.name]}),
+            **({"checkpoint": self.inputs.checkpoints[cell.checkpoint]} if cell.checkpoint else {}),
         }
 
     def loaded_from(self, cell: Cell) -> dict[str, object]:
         return {
-            "backbone": self.loadable(cell.backbone),
-            **({"checkpoint": self.local(cell.checkpoint)} if cell.checkpoint else {}),
+            "backbone": self.inputs.loadable(cell.backbone),
+            **({"checkpoint": self.inputs.local(cell.checkpoint)} if cell.checkpoint else {}),
         }
 
     def generate(self, cell: Cell, task: TaskUse, tune: Step | None) -> Step:
@@ -542,8 +520,8 @@ class Planner:
             VERSIONS["analyse"],
             settings,
             (*scored, self.label) if audit else tuple(scored),
-            identity={"audit": self.digest(audit) if audit else None},
-            given={"audit": self.local(audit) if audit else None},
+            identity={"audit": self.inputs.digest(audit) if audit else None},
+            given={"audit": self.inputs.local(audit) if audit else None},
             weight=5,
         )
 
@@ -571,61 +549,18 @@ class Planner:
         return [{**cell.columns, "failures": list(self.why.get(cell.name, ()))} for cell in gone]
 
     @cached_property
-    def identities(self) -> Mapping[str, object]:
-        return {backbone.name: self.identity(backbone) for backbone in self.study.backbones}
+    def inputs(self) -> Inputs:
+        """What the study rests on outside its file."""
+        return Inputs(self.study, self.base)
 
     @cached_property
-    def checkpoints(self) -> Mapping[str, object]:
-        """What the checkpoints trained elsewhere hold, by their folders as the study names them."""
-        folders = [each.checkpoint for each in self.study.joined or ()]
-        there = {folder: Path(self.local(folder)) for folder in folders}
-        return {
-            folder: identity(str(path), None) if path.is_dir() else {"missing": folder}
-            for folder, path in there.items()
-        }
-
-    def identity(self, backbone: Backbone) -> object:
-        try:
-            return identity(**self.loadable(backbone))
-        except MachineError:  # told by `missing`; a plan is possible all the same
-            return {"missing": backbone.model}
+    def missing(self) -> tuple[list[str], list[str]]:
+        """What keeps this study from running here, as sentences: files, and backbones."""
+        return self.inputs.missing({task.name: self.items_path(task) for task in self.study.tasks})
 
     @cached_property
     def told_means(self) -> Mapping[str, Any]:
         return asdict(self.means)
-
-    def loadable(self, backbone: Backbone) -> Mapping[str, Any]:
-        """A backbone as `backbone.resolve` takes it, with its local path made whole."""
-        return self.loadables[backbone.name]
-
-    @cached_property
-    def loadables(self) -> Mapping[str, Mapping[str, Any]]:
-        return {backbone.name: self.found(backbone) for backbone in self.study.backbones}
-
-    def found(self, backbone: Backbone) -> dict[str, Any]:
-        near = self.base / backbone.model
-        local = backbone.model != BUILTIN and near.exists()
-        code = {"remote_code": True} if backbone.remote_code else {}
-        return {"model": str(near.resolve()) if local else backbone.model, "revision": backbone.revision, **code}
-
-    def local(self, path: str) -> str:
-        return path if path == STARTER else str((self.base / path).resolve())
-
-    def digest(self, path: str | Path) -> str:
-        """What a file holds, or that it is missing: a plan is possible all the same."""
-        found = self.base / path
-        return cached_digest(found) if found.is_file() else f"missing: {path}"
-
-    def source_digest(self, source: Source) -> str:
-        """What a source of the pool holds: of a hub dataset its pinned revision, else the content of its files."""
-        if source.revision is not None:  # known without fetching it; an entry of dataset_info.json says how to read it
-            return fingerprint(source.revision, self.digest(source.path.partition("#")[0]))
-        try:
-            found = look_up(source, folder=self.base)
-        except DataError:
-            return f"missing: {source.path}"
-        layout = asdict(found.layout) if found.layout else None
-        return fingerprint([(name, cached_digest(path)) for name, path in found.files], layout)
 
     def where(self, backbone: Backbone, processes: int = 1) -> Where:
         """What a step of a backbone occupies: where two of a small one share a GPU, each fills the other's gaps."""
@@ -639,23 +574,6 @@ class Planner:
     def shares_gpus(self) -> bool:
         """Whether another step may use the same GPU: vLLM takes most of its memory at once."""
         return resolved(self.study.generate.engine, gpus=self.gpus) != VLLM
-
-    @cached_property
-    def missing(self) -> tuple[list[str], list[str]]:
-        """What keeps this study from running here, as sentences: files, and backbones."""
-        local = [source.path for source in self.study.pool.sources if source.revision is None]
-        named = [("pool.sources", path.partition("#")[0]) for path in local if path != STARTER]
-        named += [("label.audit", self.study.label.audit)] if self.study.label.audit else []
-        items = ((f"the items of {task.name}", self.items_path(task)) for task in self.study.tasks)
-        named += [(what, path) for what, path in items if path and not self.is_hub_dataset(path)]
-        files = [
-            f"{what}: there is no file {self.local(path)}" for what, path in named if not (self.base / path).exists()
-        ]
-        bases = {backbone.name: self.loadable(backbone) for backbone in self.study.backbones}
-        joined = (missing_checkpoint(self.local(j.checkpoint), bases[j.backbone]) for j in self.study.joined or ())
-        files += [f"joined: {sentence}" for sentence in joined if sentence]
-        lacking = (missing_backbone(**self.loadable(backbone)) for backbone in self.study.backbones)
-        return files, [sentence for sentence in lacking if sentence]
 
 
 def shortcut(planner: Planner, shares: Iterable[float]) -> list[Step]:

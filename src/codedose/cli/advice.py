@@ -30,7 +30,8 @@ def scores_of_files(files: Sequence[Path]) -> pl.DataFrame:
 def scores_of_store(planner: Planner, store: Store, study: Path) -> tuple[pl.DataFrame, list[str]]:
     """The scores that are there, and a note where some are not. StudyError where none are."""
     steps = [step for step in planner.steps if step.kind == "score"]
-    done = [store.here(step.folder) for step in steps if store.is_done(step)]
+    finished = store.finished()
+    done = store.all_here([step.folder for step in steps if step.folder in finished])
     if not done:
         raise StudyError(f"{study}: the store {store} holds no scores of it yet: codedose run {study}")
     notes = [] if len(done) == len(steps) else [f"{len(done)} of {len(steps)} cells are scored so far"]
@@ -46,22 +47,18 @@ def hours_of_store(planner: Planner, store: Store) -> pl.DataFrame | None:
     for step in planner.steps:
         if step.kind in ("tune", "loss", "generate"):
             by_cell.setdefault(str(step.settings["cell"]), []).append(step)
+    records = store.records(step.folder for steps in by_cell.values() for step in steps)
     rows = []
     for cell in cells(planner.study):
         steps, share = by_cell.get(cell.name, []), cell.columns["share"]
-        if cell.is_tuned_here and share is not None and steps and all(store.is_done(step) for step in steps):
-            spent = sum(seconds_of(store, step) for step in steps) + together_seconds(
-                planner, store, cell.backbone.name
-            )
+        if cell.is_tuned_here and share is not None and steps and all(step.folder in records for step in steps):
+            alone = sum(float(str(records[step.folder]["seconds"])) for step in steps)
+            spent = alone + together_seconds(planner, store, cell.backbone.name)
             rows.append((cell.backbone.name, share, spent / 3600))
     if not rows:
         return None
     told = pl.DataFrame(rows, schema=["backbone", "share", "hours"], orient="row")
     return told.group_by("backbone", "share").agg(pl.col("hours").mean()).sort("backbone", "share")
-
-
-def seconds_of(store: Store, step: Step) -> float:
-    return float(str(store.record(step.folder)["seconds"]))
 
 
 def together_seconds(planner: Planner, store: Store, backbone: str) -> float:
@@ -70,7 +67,7 @@ def together_seconds(planner: Planner, store: Store, backbone: str) -> float:
     if step is None or not store.is_done(step):
         return 0.0
     runs = step.settings["runs"]
-    return seconds_of(store, step) / max(len(runs) if isinstance(runs, list) else 1, 1)
+    return float(str(store.record(step.folder)["seconds"])) / max(len(runs) if isinstance(runs, list) else 1, 1)
 
 
 def refuse_freed(planner: Planner, store: Store, study: Path) -> None:
@@ -79,10 +76,11 @@ def refuse_freed(planner: Planner, store: Store, study: Path) -> None:
     Where the study keeps them now, or a training was removed, the shortcut itself trains again.
     """
     tuned = {cell.name: planner.tune(cell) for pair in ends(planner.study) for cell in pair}
-    scored = {name_of(step) for step in planner.steps if step.kind == "score" and store.is_done(step)}
+    finished = store.finished()
+    scored = {name_of(step) for step in planner.steps if step.kind == "score" and step.folder in finished}
     if waiting := sorted(set(tuned) - scored):
         raise StudyError(f"{study}: {waiting[0]} is not done yet, and the shortcut needs it: codedose run {study}")
-    freed = [step for step in tuned.values() if store.is_done(step) and not store.is_whole(step)]
+    freed = [step for step in tuned.values() if step.folder in finished and not store.is_whole(step)]
     if freed and not planner.study.keep_checkpoints:
         raise StudyError(
             f"{study}: {len(freed)} of the {len(tuned)} adapters at 0 % and 100 % were freed, and the shortcut needs "

@@ -78,13 +78,14 @@ def paths(scores: list[Path] | None, study: Path | None, store: str | None, part
 
     opened = store_of(study, store)
     steps = [step for step in planner_of(study, opened).steps if step.kind == "score"]
-    done = [step for step in steps if opened.is_done(step)]
+    finished = opened.finished()
+    done = [step.folder for step in steps if step.folder in finished]
     if not done or (len(done) < len(steps) and not partial):
         raise StudyError(
             f"{study}: {len(done)} of {len(steps)} cells are scored in {opened}: codedose run {study}"
             + ("" if not done else ", or --partial to analyse the draws that are whole")
         )
-    return [opened.here(step.folder) / "scores.parquet" for step in done]
+    return [place / "scores.parquet" for place in opened.all_here(done)]
 
 
 def label_errors(labels: Path | None, audited: Path | None) -> Any:

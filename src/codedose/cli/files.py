@@ -183,7 +183,7 @@ def tune(
             seed=seed,
             how=planner.how(chosen),
             prompt=planner.prompt,
-            backbone=planner.loadable(chosen),
+            backbone=planner.inputs.loadable(chosen),
             means=asdict(means),
         )
     losses = tables.read(out / "training.parquet", tables.TRAINING)["loss"]
@@ -254,7 +254,7 @@ def generate(
             max_new_tokens=task.limit,
             how=planner.asking,
             prompt=planner.prompt,
-            backbone=planner.loadable(base) if base else {"model": model, "revision": None},
+            backbone=planner.inputs.loadable(base) if base else {"model": model, "revision": None},
             checkpoint=model if backbone else None,
         )
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,7 @@ def describe(planner: Planner, store: Store, like: Like | None = None) -> dict[s
     study = planner.study
     left = to_run(store, planner.steps)
     files, backbones = planner.missing
+    of, to_do = (Counter(step.kind for step in steps) for steps in (planner.steps, left))
     return {
         "study": study.name,
         "question": study.question,
@@ -51,13 +52,7 @@ def describe(planner: Planner, store: Store, like: Like | None = None) -> dict[s
         "held_out": study.mix.held_out,
         "joined": [cell.name for cell in cells(study) if cell.checkpoint],
         "tasks": [task.name for task in study.tasks],
-        "steps": {
-            kind: {
-                "of": sum(step.kind == kind for step in planner.steps),
-                "to_run": sum(step.kind == kind for step in left),
-            }
-            for kind in VERSIONS
-        },
+        "steps": {kind: {"of": of[kind], "to_run": to_do[kind]} for kind in VERSIONS},
         "pending": PENDING if planner.is_pending else None,
         "why": reasons(store, left),
         "cost": asdict(cost(planner.whole)),
@@ -81,7 +76,7 @@ def proposals(planner: Planner) -> dict[str, str]:
     found = {}
     for backbone in planner.study.backbones:
         try:
-            loaded = load(resolve(**planner.loadable(backbone), offline=True), how.dtype)
+            loaded = load(resolve(**planner.inputs.loadable(backbone), offline=True), how.dtype)
         except MachineError as problem:
             found[backbone.name] = f"not tried: {problem}"
             continue
@@ -96,7 +91,7 @@ def trainings(planner: Planner, store: Store, means: Means) -> dict[str, dict[st
     found: dict[str, dict[str, Any]] = {}
     for backbone in planner.study.backbones:
         try:
-            folder = resolve(**planner.loadable(backbone), offline=True)
+            folder = resolve(**planner.inputs.loadable(backbone), offline=True)
         except MachineError as problem:
             found[backbone.name] = {"not tried": str(problem)}
             continue

@@ -30,11 +30,11 @@ def publish(planner: "Planner", store: "Store", form: Form, out: Path) -> list[P
     if form == "html":
         return []
     told = planner.steps[-1]
-    inputs = [store.here(need.folder) for need in told.needs]
+    inputs = store.all_here([need.folder for need in told.needs])
     settings: dict[str, Any] = dict(told.settings)
     if form == "cards":
         from codedose.stages.cards import write_cards
 
-        mixes = [store.here(step.folder) for step in planner.draws.values()]
+        mixes = store.all_here([step.folder for step in planner.draws.values()])
         return write_cards(out, inputs, mixes, **settings)
     return write_paper(form, out, inputs, **settings)

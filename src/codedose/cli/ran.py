@@ -30,7 +30,7 @@ def make_ready(planner: Planner, study: Path) -> None:
         raise StudyError("\n".join(f"{study}: {sentence}" for sentence in files))
     if backbones:
         for backbone in planner.study.backbones:
-            resolve(**planner.loadable(backbone))
+            resolve(**planner.inputs.loadable(backbone))
 
 
 def conclude(planner: Planner, store: Store, outcome: Outcome, *, as_json: bool, written: Sequence[Path] = ()) -> int:

@@ -109,7 +109,7 @@ def asked_between(planner: "Planner", store: "Store", shares: list[float], *, qu
     if outcome.failed:
         tell_failures(store, outcome)
         raise typer.Exit(SOME_FAILED)
-    return take([store.here(step.folder) for step in steps if step.kind == "score"], tables.SCORES)
+    return take(store.all_here([step.folder for step in steps if step.kind == "score"]), tables.SCORES)
 
 
 def interpolate(

@@ -251,7 +251,7 @@ def planner_of(
     how = means(project=told.name) if means else Means()
     planner = Planner(told, study.parent, cores=cores or available_cores(), gpus=gpus, means=how)
     try:
-        planner.identities, planner.leaks  # noqa: B018 - what cannot be is told before a store is asked
+        planner.inputs.identities, planner.leaks  # noqa: B018 - what cannot be is told before a store is asked
         planner = settled(planner, store)
         planner.steps  # noqa: B018
     except CodedoseError as problem:

@@ -26,7 +26,8 @@ def perform(store: Store, step: Step, progress: Progress) -> None:
             return
         if store.bring_back(step.folder) and store.is_whole(step):
             return
-        needed = [store.here(each.folder, part=each in step.consumes and bool(each.perishable)) for each in step.needs]
+        parts = {each.folder for each in step.consumes if each.perishable}
+        needed = store.all_here([each.folder for each in step.needs], parts)
         with ExitStack() as stack:
             draft = stack.enter_context(store.draft(step.folder, attempt))
             kept = {"scratch": stack.enter_context(store.scratch(step.folder))} if step.has_scratch else {}

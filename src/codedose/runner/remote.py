@@ -10,7 +10,8 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -29,6 +30,7 @@ from codedose.runner.store import LOGS, NOTES, SCRATCH, Store
 
 TRASHED = ".trashed"
 STEP = re.compile(r"[^/]+/[^/]+-[0-9a-f]{12}\.json")  # the name of a record, and of no other note
+AT_ONCE = 16  # steps that are fetched side by side
 ABANDONED = timedelta(days=1)  # files of an attempt that no record and no lease names are deleted after this
 
 
@@ -91,6 +93,10 @@ class Remote(Store):
     def record_bytes(self, folder: str) -> bytes | None:
         return self.at.read(f"{folder}.json")
 
+    def records_bytes(self, folders: Iterable[str]) -> dict[str, bytes]:
+        found = self.at.read_many([f"{folder}.json" for folder in dict.fromkeys(folders)])
+        return {name.removesuffix(".json"): data for name, data in found.items()}
+
     def is_done(self, step: Step) -> bool:
         return self.at.exists(f"{step.folder}.json")
 
@@ -107,17 +113,28 @@ class Remote(Store):
         return f"{folder}/{attempt}"
 
     def here(self, folder: str, *, part: bool = False) -> Path:
-        data = self.record_bytes(folder)
-        if data is None:
-            raise Lacking(folder)
+        return self.all_here([folder], [folder] if part else [])[0]
+
+    def all_here(self, folders: Sequence[str], parts: Collection[str] = ()) -> list[Path]:
+        """Side by side: a report rests on thousands of steps, and each answer of a store takes its time."""
+        data = self.records_bytes(folders)
+        if lacking := [folder for folder in folders if folder not in data]:
+            raise Lacking(lacking[0])
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            needs = list(threads.map(lambda folder: self.bring_step(folder, data[folder], part=folder in parts), data))
+        self.fetch_records([need for each in needs for need in each])
+        return [self.root / folder for folder in folders]
+
+    def bring_step(self, folder: str, data: bytes, *, part: bool) -> list[str]:
+        """Bring a step's files here, then its record, which says whose they are; the folders of what it needed."""
         record = parsed(data, f"{self}/{folder}")
         always, heavy = split(record)
         if part and heavy and not self.holds_part(folder, record):
             raise Lacking(folder)
         self.fetch(folder, record, {**always, **(heavy if part else {})})
         keep(self.root / folder / RECORD, data)
-        self.fetch_records(record["needs"])
-        return self.root / folder
+        needs: list[str] = record["needs"]
+        return needs
 
     def fetch(self, folder: str, record: Record, files: Mapping[str, Mapping[str, Any]]) -> None:
         """Bring those files here that are not here yet, or belong to another attempt; each appears whole."""
@@ -150,11 +167,11 @@ class Remote(Store):
         known: set[str] = set()
         while left := [each for each in dict.fromkeys(folders) if each not in known and not self.is_brought(each)]:
             known.update(left)
-            found = self.at.read_many([f"{folder}.json" for folder in left])
-            for name, data in found.items():
-                keep(self.root / name.removesuffix(".json") / RECORD, data)
-                self.brought.add(name.removesuffix(".json"))
-            folders = [need for name, data in found.items() for need in parsed(data, f"{self}/{name}")["needs"]]
+            found = self.records_bytes(left)
+            for folder, data in found.items():
+                keep(self.root / folder / RECORD, data)
+                self.brought.add(folder)
+            folders = [need for folder, data in found.items() for need in parsed(data, f"{self}/{folder}")["needs"]]
 
     def is_brought(self, folder: str) -> bool:
         return folder in self.brought and (self.root / folder / RECORD).is_file()

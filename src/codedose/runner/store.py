@@ -59,6 +59,16 @@ class Store(ABC):
             raise DataError(f"{self}/{folder}: is not done")
         return parsed(data, f"{self}/{folder}")
 
+    def records(self, folders: Iterable[str]) -> dict[str, Record]:
+        """The records of those of these steps that are done."""
+        found = self.records_bytes(folders)
+        return {folder: parsed(data, f"{self}/{folder}") for folder, data in found.items()}
+
+    def records_bytes(self, folders: Iterable[str]) -> dict[str, bytes]:
+        """The records, as they were written, of those of these steps that are done."""
+        found = {folder: self.record_bytes(folder) for folder in folders}
+        return {folder: data for folder, data in found.items() if data is not None}
+
     # Small notes: leases, studies
 
     @abstractmethod
@@ -111,6 +121,10 @@ class Store(ABC):
         With its perishable part where `part` says so. Raises Lacking where the step, or that part, is not there, and
         DataError for files that are not what the record says.
         """
+
+    def all_here(self, folders: Sequence[str], parts: Collection[str] = ()) -> list[Path]:
+        """`here` of each folder, in their order, with the perishable part of those that `parts` names."""
+        return [self.here(folder, part=folder in parts) for folder in folders]
 
     @abstractmethod
     def draft(self, folder: str, attempt: str) -> AbstractContextManager[Path]:
