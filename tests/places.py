@@ -71,8 +71,12 @@ class Place:
         return {path.removeprefix(f"{root}/"): entry["size"] for path, entry in found.items()}
 
     def the(self, folder: str, file: str) -> str:
-        """Where a file of a step lies, whatever the attempt."""
-        (found,) = [name for name in self.files(folder) if name.endswith(f"/{file}")]
+        """Where a file of a step lies: where attempts lie apart and there are several, that of the one that stands."""
+        names = [name for name in self.files(folder) if name.endswith(f"/{file}")]
+        if len(names) > 1:
+            attempt = self.machine().record(folder)["attempt"]
+            names = [name for name in names if f"/{attempt}/" in name]
+        (found,) = names
         return found
 
     def read(self, name: str) -> bytes:

@@ -119,7 +119,7 @@ def by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         ended = [each for process in started for each in psutil.Process(process.pid).children(recursive=True)]
-        for process in started:
+        for process in reversed(started):  # a node whose head has gone waits half a minute for its word
             process.terminate()
             process.wait(60)
         for each in psutil.wait_procs(ended, timeout=10)[1]:

@@ -483,13 +483,15 @@ class Planner:
     def interpolate(self, cell: Cell, between: tuple[Cell, Cell]) -> Step:
         """The adapter of a cell between two tuned ones; made in a moment, and freed once its replies are there."""
         share = cell.arm.share if cell.arm else None
+        tuned = tuple(self.tune(end) for end in between)
         return Step(
             "interpolate",
             cell.name,
             stages.interpolate_step,
             VERSIONS["interpolate"],
             {"share": share},
-            tuple(self.tune(end) for end in between),
+            tuned,
+            consumes=tuned,
             perishable=stages.CHECKPOINT,
         )
 

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def joined(address: str) -> Cluster:
     if ray.is_initialized():
         return Cluster()
     try:
-        quiet(ray).init(address=address, **SILENT)
+        ready(ray).init(address=address, **SILENT)
     except Exception as problem:
         first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise MachineError(
@@ -75,7 +76,7 @@ def started(cores: int, gpus: int) -> Cluster:
     os.environ.pop("RAY_AUTH_TOKEN", None)
     os.environ |= {**LOOPBACK, TOKEN_FILE: str(token)}
     try:
-        quiet(found()).init(
+        ready(found()).init(
             address="local",
             num_cpus=cores,
             num_gpus=gpus,
@@ -91,9 +92,15 @@ def started(cores: int, gpus: int) -> Cluster:
     return Cluster(folder)
 
 
-def quiet(ray: Any) -> Any:
-    """Ray, kept from printing on standard output what becomes of its nodes: a run tells what became of its steps."""
+def ready(ray: Any) -> Any:
+    """Ray, kept from printing on standard output what becomes of its nodes: a run tells what became of its steps.
+
+    It reads RAY_AUTH_MODE and the token once in a process: after this it reads them as they are now.
+    """
     ray._private.worker.print_to_stdstream = lambda *told, **how: None
+    with suppress(AttributeError):  # a Ray that has neither
+        ray._raylet.Config.initialize("")
+        ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
     return ray
 
 
