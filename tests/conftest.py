@@ -23,8 +23,9 @@ settings.load_profile("patient")
 
 # Files that take longest. They go first, so that tests side by side end together.
 LONGEST = (
-    "families report_hostile spread story together faults runner resume ray cli means label_llm tasks joined analyse "
-    "lora power generate report_axe report leaks paper label_model controls read own_tasks tune"
+    "families ray spread report_hostile store_races soak story together faults store_away failures lengths runner "
+    "resume clusters shortcut gate cli means label_llm tasks joined analyse lora power generate report_axe report "
+    "leaks paper label_model controls read own_tasks tune"
 ).split()
 
 

@@ -26,7 +26,7 @@ def test_a_fault_at_any_call_leaves_a_sound_store_and_the_same_command_ends():
     assert len(cases) >= 160
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("scenario", LONG)
 def test_so_does_one_in_the_trash_on_objects_or_when_more_is_asked(scenario):
     cases = found(scenario)

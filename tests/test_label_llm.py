@@ -836,7 +836,7 @@ def test_a_real_server_labels_and_is_asked_once(tmp_path):
     assert SECRET not in served
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_real_model_gets_labels_or_an_error_and_never_a_guess(tmp_path):
     """The built-in backbone is too small to sort well: what it says is a label, or named as none."""
     from codedose.backbone import BUILTIN, missing, resolve

@@ -181,7 +181,7 @@ def training(store: Path) -> pl.DataFrame:
     return pl.concat(map(pl.read_parquet, files)).sort("cell", "step")
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_study_is_the_same_however_its_trainings_are_done(lora_study, codedose, tmp_path):
     """One after another, adapters in the same passes, and one of them again by two processes that hold parts."""
     for name, words in {"usual": (), "together": ("--together", "always")}.items():

@@ -36,7 +36,6 @@ from codedose.runner.ray import Rays, shortage, together
 from codedose.runner.schedule import Slots
 from codedose.runner.step import HALF, Step, Where
 
-soak = pytest.mark.skipif("CODEDOSE_SOAK" not in os.environ, reason="minutes of killed nodes: make soak runs it")
 ray_alone = pytest.mark.skipif(
     subprocess.run([sys.executable, "-c", "import ray"], capture_output=True).returncode != 0,
     reason="Ray is not installed: pip install 'codedose[ray]'",
@@ -376,7 +375,7 @@ class TestOnNodes:
         waiting.result(timeout=120)
         nodes.cluster.remove_node(added)
 
-    @soak
+    @pytest.mark.soak
     def test_ten_nodes_that_are_killed_cost_no_result(self, nodes, engine, root, journal, tmp_path):
         engine.patience = 120
         havoc, batches = Havoc(nodes, seed=7), Batches(root, journal, engine)
@@ -399,7 +398,7 @@ class TestOnNodes:
         assert Disk(root).verify() == []
         assert [contents(root, step) for step in steps] == whole(tmp_path, steps)
 
-    @soak
+    @pytest.mark.soak
     def test_the_same_command_goes_on_after_its_driver_was_killed(self, nodes, root, journal, tmp_path):
         steps = study(journal, 12, 1.0)
         driver = Driver(root, journal, nodes.address)

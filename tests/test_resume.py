@@ -44,7 +44,7 @@ def started(store: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_run_killed_at_random_moments_ends_with_the_same_numbers(tmp_path):
     write_backbone(tmp_path / "tiny", FAMILIES[0], layers=1, hidden=32)
     study = tmp_path / "study.yaml"

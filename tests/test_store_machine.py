@@ -310,7 +310,7 @@ def test_the_store_is_always_as_the_model_says(kind: str, examples: int, tmp_pat
     explore(kind, tmp_path, lambda: request.getfixturevalue("s3_port"), examples=examples, length=15)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize(("kind", "examples"), [("disk", 150), ("memory", 150), ("s3", 15)])
 def test_the_store_is_as_the_model_says_however_long(kind: str, examples: int, tmp_path: Path, request):
     explore(kind, tmp_path, lambda: request.getfixturevalue("s3_port"), examples=examples, length=40)
