@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -29,16 +28,6 @@ def refusal(said: Said, code: int) -> str:
 
 
 # Help
-
-
-def test_help_is_there_before_one_waits_for_it():
-    def seconds() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([*PROGRAM, "--help"], capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)  # not the clock: others may have the cores
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert any(seconds() < 0.3 for _ in range(5))
 
 
 def test_help_names_every_command(codedose):
