@@ -391,6 +391,7 @@ class TestOnNodes:
             batches.join(600)
         steps = batches.steps
         assert (batches.problem, havoc.orphans) == (None, [])
+        assert not batches.is_alive(), "the last batch has not ended"
         assert havoc.workers > 1
         assert used_twice(journal, shares_of(steps)) == []
         Disk(root).prepare()  # as the next command does: it sweeps away what killed attempts left

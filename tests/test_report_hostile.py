@@ -271,17 +271,18 @@ def written(folder: Path, texts: Mapping[str, Sequence[str]], twin: Mapping[str,
     return build(folder, **spoken(given, texts))
 
 
-def pages(names: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, dict[str, Sequence[str]]]]:
-    """Each place with what fits there, names in pages of A_PAGE."""
+def pages(names: Sequence[str], texts: Sequence[str], mark: pytest.MarkDecorator) -> Iterator[Any]:
+    """Each place with what fits there, names in pages of A_PAGE, as parameters of a test."""
     for place in PLACES:
         if place in WITH_NAMES:
             for at in range(0, len(names), A_PAGE):
-                yield f"{place}-{at}", {place: names[at : at + A_PAGE]}
+                yield pytest.param({place: names[at : at + A_PAGE]}, marks=mark, id=f"{mark.name}-{place}-{at}")
         else:
-            yield place, {place: texts}
+            yield pytest.param({place: texts}, marks=mark, id=f"{mark.name}-{place}")
 
 
-SOME, ALL = list(pages(NAMES[::4], NAMES[::4])), list(pages(NAMES, TEXTS))
+SOME = list(pages(NAMES[::4], NAMES[::4], pytest.mark.long))  # without the longest, whose pages take minutes
+ALL = list(pages(NAMES, TEXTS, pytest.mark.soak))
 
 
 def without_policy(page: Path) -> Path:
@@ -403,27 +404,9 @@ def test_every_place_at_once(watched: Browser, twins_use: Callable[..., dict[str
     check(watched, twins_use, tmp_path, texts, 1, 1)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("name", "texts"), SOME, ids=[name for name, _ in SOME])
+@pytest.mark.parametrize("texts", [*SOME, *ALL])
 def test_each_place(
-    watched: Browser,
-    twins_use: Callable[..., dict[str, Any]],
-    tmp_path: Path,
-    name: str,
-    texts: dict[str, Sequence[str]],
-) -> None:
-    """A quarter of the texts in each place, the longest left out: a page of these takes minutes."""
-    check(watched, twins_use, tmp_path, texts, most_with_policy=0 if set(texts) & set(WITH_NAMES) else 2)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(("name", "texts"), ALL, ids=[name for name, _ in ALL])
-def test_each_place_with_every_text(
-    watched: Browser,
-    twins_use: Callable[..., dict[str, Any]],
-    tmp_path: Path,
-    name: str,
-    texts: dict[str, Sequence[str]],
+    watched: Browser, twins_use: Callable[..., dict[str, Any]], tmp_path: Path, texts: dict[str, Sequence[str]]
 ) -> None:
     """Pages of many names are used without their policy, where nothing but the page itself stops a text.
 
