@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from codedose.errors import CodedoseError, DataError, MachineError, StudyError
@@ -61,9 +61,9 @@ def test_a_folder_without_a_training_split_is_read_whole(tmp_path):
     assert names(".", tmp_path) == (["contest.json", "latest.json", "test.json"], [])
 
 
-def unchecked(path: str) -> Source:
+def unchecked(path: str, revision: str | None = None) -> Source:
     """A source with a path that a study file could not hold."""
-    return source("a").model_copy(update={"path": path})
+    return source("a").model_copy(update={"path": path, "revision": revision})
 
 
 def test_places_without_data_are_named(tmp_path):
@@ -80,9 +80,10 @@ def test_places_without_data_are_named(tmp_path):
 
 
 @given(st.text(max_size=30), st.none() | st.text(max_size=5))
+@example("\0", None)
 def test_no_name_raises_anything_else(path, revision):
     try:
-        look_up(source(path, revision), folder=Path("/nowhere"))
+        look_up(unchecked(path, revision), folder=Path("/nowhere"))
     except CodedoseError:
         return
 
