@@ -15,7 +15,7 @@ import pytest
 import yaml
 from test_docs import blocks, commands
 from test_ray import PARTS, ray_alone
-from test_runner import go, toy, until
+from toys import go, toy, until
 
 from codedose.runner.ray import Rays
 from codedose.runner.step import Where

@@ -10,7 +10,7 @@ import shutil
 import signal
 import time
 import urllib.error
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_analyse import STUDY, plant
-from test_runner import Heard, die, go, labels, toy
 from tiny import FAMILIES, write_backbone
+from toys import Heard, die, flaky, go, greedy, halved, labels, toy
 
 from codedose.analyse.cells import accuracies
 from codedose.analyse.effects import effects
@@ -214,17 +214,6 @@ def test_pauses_grow_up_to_a_limit_and_belong_to_names():
 # Tries
 
 
-def flaky(inputs: list[Path], out: Path, *, progress: object, place: str, good: int, problem: str) -> None:
-    """Fails until its try number `good`; a journal holds the tries and when they were."""
-    with open(place, "a") as file:
-        file.write(f"{time.monotonic()}\n")
-    if len(Path(place).read_text().splitlines()) < good:
-        raise {"transient": ConnectionError, "bug": KeyError, "data": DataError, "configuration": StudyError}[problem](
-            "it is away"
-        )
-    (out / "done.txt").write_text("done")
-
-
 def flaky_step(tmp_path: Path, name: str, *, good: int, problem: str = "transient", **more: Any) -> Step:
     given = {"place": str(tmp_path / f"{name}.journal"), "good": good, "problem": problem}
     return toy(name, do=flaky, given=given, **more)
@@ -314,18 +303,6 @@ def test_what_it_will_read_is_kept_while_it_waits(root, tmp_path):
 
 
 # Memory
-
-
-def greedy(inputs: list[Path], out: Path, *, progress: object, size: int, fits: int, place: str) -> None:
-    with open(place, "a") as file:
-        file.write(f"{size}\n")
-    if size > fits:
-        raise MemoryError
-    (out / "done.txt").write_text("done")
-
-
-def halved(given: Mapping[str, Any]) -> dict[str, Any] | None:
-    return {**given, "size": given["size"] // 2} if given["size"] > 1 else None
 
 
 def greedy_step(tmp_path: Path, *, fits: int, smaller: Any = halved) -> Step:

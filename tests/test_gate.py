@@ -1,7 +1,6 @@
 """Who gets in: secrets reach only the steps that need them and stand nowhere afterwards."""
 
 import json
-import logging
 import os
 import pickle
 import socket
@@ -9,18 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_runner import go
+from loud import CANARY, Loud, canary, die, fail, seen
 from tiny import FAMILIES, write_backbone
+from toys import go
 
 from codedose import stages
 from codedose.errors import DataError
@@ -47,13 +45,6 @@ from codedose.runner.secrets import (
 from codedose.runner.step import Step
 from codedose.study import load
 from codedose.tune.means import Means
-
-CANARY = "canary-7Tq9vX2m"
-
-
-def canary(name: str) -> str:
-    return f"{CANARY}-{name.lower().replace('_', '-')}"
-
 
 # Who may see which, as the services call them; nobody may see the rest.
 KNOWN: dict[str, tuple[str, ...]] = {
@@ -208,48 +199,6 @@ def test_secrets_are_no_part_of_what_a_step_is(a_study) -> None:
 
 
 # Steps that tell all they know
-
-
-def blab(*, progress: Callable[[int, int, str], None]) -> str:
-    """Tell every variable in every way; returns them."""
-    told = "\n".join(f"{name}={value}" for name, value in os.environ.items())
-    print(told)
-    print(told, file=sys.stderr)
-    logging.getLogger("blab").error("%s", told)
-    warnings.warn(told, stacklevel=2)
-    os.write(1, Path("/proc/self/environ").read_bytes() if Path("/proc/self/environ").exists() else b"")
-    progress(1, 2, told)
-    return told
-
-
-@dataclass(frozen=True)
-class Loud:
-    """A stage that tells its environment before it works, and where `fails` names its cell, instead of working."""
-
-    do: Callable[..., None]
-    fails: str = ""
-
-    def __call__(self, inputs: list[Path], out: Path, *, progress: Any, **how: Any) -> None:
-        told = blab(progress=progress)
-        if self.fails and self.fails in str(how.get("cell")):
-            raise RuntimeError(f"it cannot be done: {told}")
-        self.do(inputs, out, progress=progress, **how)
-
-
-def seen(inputs: list[Path], out: Path, *, progress: Any) -> None:
-    """Which of the canaries a step sees, without telling their values."""
-    (out / "seen.json").write_text(json.dumps([name for name, value in os.environ.items() if CANARY in value]))
-    blab(progress=progress)
-
-
-def fail(inputs: list[Path], out: Path, *, progress: Any) -> None:
-    raise ValueError(blab(progress=progress))
-
-
-def die(inputs: list[Path], out: Path, *, progress: Any) -> None:
-    blab(progress=progress)
-    sys.stdout.flush()
-    os._exit(7)
 
 
 def a_step(name: str, do: Callable[..., None] = seen, secrets: tuple[str, ...] = (), **more: Any) -> Step:

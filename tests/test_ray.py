@@ -24,8 +24,8 @@ import psutil
 import pytest
 import yaml
 from conftest import SMALL, changed
-from test_runner import Heard, contents, die, fail, go, labels, leftovers, refuse, toy, until, who, whoami
 from tiny import FAMILIES, write_backbone
+from toys import Heard, contents, die, fail, go, hold, labels, leftovers, refuse, toy, until, who, whoami, written
 
 from codedose.errors import StudyError
 from codedose.runner.children import Children
@@ -45,7 +45,6 @@ STEP = "ray::toy/"  # how the name of a Ray worker begins that does a step
 ALIVE = {"health_check_timeout_ms": 60_000, "health_check_period_ms": 1000}
 CLUSTER = {"object_store_memory": 80 * 1024**2, "include_dashboard": False, "_system_config": ALIVE}
 A_NODE = {"num_cpus": 2, "num_gpus": 2, "object_store_memory": 80 * 1024**2}
-TICK = 0.05  # seconds between two signs of life of a toy step
 PARTS = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 # Nodes as ray.nodes() has them: what fits where is decided without Ray
@@ -88,25 +87,6 @@ def test_a_step_takes_half_a_gpu_or_whole_ones(gpus):
 
 
 # Toy steps that hold a GPU
-
-
-def hold(inputs: list[Path], out: Path, *, progress, name: str, seconds: float, journal: str) -> None:
-    """Holds what it was given for some seconds, and notes so as long as it lives."""
-    note = Path(journal) / f"{name}-{os.getpid()}-{time.monotonic_ns()}.json"
-    node = psutil.Process(os.getppid()).ppid()  # a child of a Ray worker, which is one of its node's raylet
-    where = {"gpus": os.environ["CUDA_VISIBLE_DEVICES"].split(","), "node": node, "began": time.monotonic()}
-    while (now := time.monotonic()) < where["began"] + seconds:
-        written(note, {**where, "name": name, "ended": now})
-        progress(int(now - where["began"]), int(seconds) + 1, name)
-        time.sleep(TICK)
-    names = sorted(path.read_text() for folder in inputs for path in folder.glob("name.txt"))
-    (out / "name.txt").write_text("\n".join([name, *names]))
-
-
-def written(path: Path, value: Mapping[str, Any]) -> None:
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(value))
-    draft.replace(path)
 
 
 def holding(name: str, journal: Path, *needs: Step, seconds: float = 0.3, **where: Any) -> Step:

@@ -1,21 +1,14 @@
-"""Steps, their store and their engines: order, atomicity, and nothing lost however a run ends.
-
-The toy steps write files and note in a journal outside the store that they ran. The end of this file
-is the script of a run that the tests kill.
-"""
+"""Steps, their store and their engines: order, atomicity, and nothing lost however a run ends."""
 
 import hashlib
-import json
 import math
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,102 +19,41 @@ import pytest
 from conftest import mounted
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import (
+    JOURNAL,
+    PART,
+    TWO,
+    Heard,
+    contents,
+    die,
+    fail,
+    go,
+    labels,
+    leave,
+    leftovers,
+    meet,
+    mend,
+    outgrow,
+    refuse,
+    toy,
+    trained,
+    twelve,
+    who,
+    whoami,
+    write,
+    write_table,
+)
 
 from codedose.errors import DataError, StudyError
 from codedose.runner import schedule
 from codedose.runner.agenda import Agenda
 from codedose.runner.children import Children, chosen
 from codedose.runner.disk import Disk
-from codedose.runner.failures import Patience
 from codedose.runner.lease import Leased, held
 from codedose.runner.perform import perform
-from codedose.runner.schedule import Outcome, Room, Slots, Teller, inline, run, to_run
+from codedose.runner.schedule import Room, Slots, Teller, inline, run, to_run
 from codedose.runner.step import HALF, Step, Where
 from codedose.runner.store import KEPT
-
-JOURNAL = "journal"
-TWO = Slots(2)
-QUICK = Patience(first=0.001)
-PART = "checkpoint"
-
-# The toy steps
-
-
-def write(inputs: list[Path], out: Path, *, progress, name: str, journal: str | None = None, size: int = 1) -> None:
-    """Files whose content follows from the inputs' files, written bit by bit."""
-    if journal:
-        with open(journal, "a") as file:
-            file.write(f"{name}\n")
-    found = sorted(path for folder in inputs for path in folder.rglob("*.txt"))
-    digest = hashlib.sha256("".join([name, *(path.read_text() for path in found)]).encode()).hexdigest()
-    for number in range(4):
-        (out / f"{number}.txt").write_text(f"{digest} {number}\n" * size)
-        progress(number + 1, 4, name)
-    (out / PART).mkdir()
-    (out / PART / "weights.txt").write_text(digest)
-
-
-def fail(inputs: list[Path], out: Path, *, progress, words: str) -> None:
-    (out / "half.txt").write_text("half")
-    print("first words of the log")
-    raise RuntimeError(words)
-
-
-def refuse(inputs: list[Path], out: Path, *, progress) -> None:
-    raise DataError("the pool has 3 examples; the arm asks for 8")
-
-
-def die(inputs: list[Path], out: Path, *, progress, number: int) -> None:
-    (out / "half.txt").write_text("half")
-    os.kill(os.getpid(), number)
-
-
-def leave(inputs: list[Path], out: Path, *, progress, code: int) -> None:
-    os._exit(code)
-
-
-def whoami(inputs: list[Path], out: Path, *, progress) -> None:
-    """Which process, cores and GPUs a step was given."""
-    told = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "POLARS_MAX_THREADS")}
-    (out / "who.json").write_text(json.dumps({"pid": os.getpid(), **told}))
-
-
-def meet(inputs: list[Path], out: Path, *, progress, of: int, place: str) -> None:
-    """Ends only when `of` steps run at the same time."""
-    (Path(place) / str(os.getpid())).touch()
-    whoami(inputs, out, progress=progress)
-    until(lambda: len(list(Path(place).iterdir())) >= of)
-
-
-def toy(name: str, *needs: Step, do: Callable[..., None] = write, **more) -> Step:
-    settings = more.pop("settings", {"name": name} if do is write else {})
-    return Step("toy", name, do, 1, settings, needs, **more)
-
-
-def until(condition: Callable[[], object], seconds: float = 8) -> None:
-    """Wait for something that another process does."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        threading.Event().wait(0.005)
-
-
-def go(root: Path, *steps: Step, submit=inline, slots: Slots = TWO, tell: Teller | None = None) -> Outcome:
-    return run(Disk(root), steps, slots=slots, submit=submit, tell=tell or Teller(), patience=QUICK)
-
-
-def labels(steps) -> list[str]:
-    return [step.label for step in steps]
-
-
-def contents(root: Path, step: Step) -> dict[str, str]:
-    """Digests of what a step wrote, its record left out: that holds the time of day."""
-    files = (path for path in (root / step.folder).rglob("*") if path.is_file() and path.name != "record.json")
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def leftovers(root: Path) -> list[Path]:
-    return [path for pattern in ("**/.draft-*", "**/.gone-*") for path in root.glob(pattern)]
 
 
 @pytest.fixture
@@ -133,24 +65,6 @@ def root(tmp_path: Path) -> Path:
 def engine() -> Iterator[Children]:
     with Children(gpus=2) as engine:
         yield engine
-
-
-class Heard(Teller):
-    """Remembers the order of what it was told."""
-
-    def __init__(self) -> None:
-        self.began: list[str] = []
-        self.over: list[str] = []
-        self.news: list[tuple[str, int, int]] = []
-
-    def started(self, step):
-        self.began.append(step.label)
-
-    def moved(self, step, done, of, note):
-        self.news.append((step.label, done, of))
-
-    def ended(self, step, failure):
-        self.over.append(step.label)
 
 
 # What a step is
@@ -248,13 +162,6 @@ def test_a_lost_folder_in_the_middle_is_made_again_only_when_something_needs_it(
     assert labels(to_run(Disk(root), [a, b, c, toy("d", b)])) == ["b", "d"]
 
 
-def trained(*consumers: str) -> list[Step]:
-    """A step with a part that may be freed, and those that read it."""
-    tune = toy("tune", perishable=PART)
-    asked = [toy(name, tune, consumes=(tune,)) for name in consumers]
-    return [tune, *asked, toy("score", *asked)]
-
-
 def test_a_perishable_part_is_freed_after_its_last_reader(root):
     steps = trained("ask1", "ask2")
     tune = steps[0]
@@ -328,10 +235,6 @@ def test_what_failed_is_tried_again_and_what_is_done_is_not(root, tmp_path):
     assert mended.key == bad.key
     assert labels(go(root, a, mended).performed) == ["b"]
     assert journal.read_text().split() == ["a", "b"]
-
-
-def mend(inputs, out, *, progress, name, words, journal) -> None:
-    write(inputs, out, progress=progress, name=name, journal=journal)
 
 
 def test_a_step_that_raises_leaves_nothing(root):
@@ -559,10 +462,6 @@ def test_a_step_that_cannot_be_sent_is_a_failure(root, engine):
     assert labels(outcome.performed) == ["well"]
 
 
-def who(root: Path, step: Step) -> dict[str, str]:
-    return json.loads((root / step.folder / "who.json").read_text())
-
-
 def test_steps_of_one_worker_share_a_process_and_others_do_not(root, engine):
     where = {name: Where(worker=name) for name in "xy"}
     steps = [
@@ -747,23 +646,11 @@ def test_a_file_that_may_not_grow_is_told_as_a_full_disk(root, engine):
     assert leftovers(root) == []
 
 
-def outgrow(inputs, out, *, progress) -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
-    (out / "big").write_bytes(bytes(5000))
-
-
 def test_a_full_disk_that_a_library_tells_in_words_only_is_a_full_disk(tmp_path):
     """polars and safetensors are written in Rust: their errors carry no number."""
     with mounted(tmp_path / "disk", "size=200k") as disk, Children() as engine:
         outcome = go(disk / "store", toy("table", do=write_table), submit=engine.submit)
         assert "disk is full" in outcome.failed[0].reason
-
-
-def write_table(inputs, out, *, progress) -> None:
-    from codedose import tables
-
-    rows = [{"source": random.Random(n).randbytes(5000).hex(), "reference": "", "reason": ""} for n in range(100)]
-    tables.write(tables.DROPS.frame(rows), out / "drops.parquet", tables.DROPS)
 
 
 # Runs that are killed: a process of its own performs twelve steps and tells what it does
@@ -773,7 +660,7 @@ class Run:
     """A run in a process of its own, and what it tells line by line."""
 
     def __init__(self, root: Path, journal: Path) -> None:
-        script = f"import test_runner; test_runner.main({str(root)!r}, {str(journal)!r})"
+        script = f"import toys; toys.main({str(root)!r}, {str(journal)!r})"
         paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
             [sys.executable, "-c", script],
@@ -800,39 +687,6 @@ class Run:
     def end(self) -> tuple[int, str]:
         _, errors = self.process.communicate(timeout=9)
         return self.process.returncode, errors
-
-
-def twelve(journal: Path) -> list[Step]:
-    """pool -> three draws -> three trainings whose checkpoint is freed -> six askings -> report, and a lone step."""
-    given = {"journal": str(journal)}
-    pool = toy("pool", given=given)
-    steps = [pool]
-    for n in range(3):
-        tune = toy(f"tune{n}", pool, given=given, perishable=PART, where=Where(worker="x"))
-        steps += [
-            tune,
-            *(toy(f"ask{n}{t}", tune, given=given, consumes=(tune,), where=Where(worker="x")) for t in "ab"),
-        ]
-    return [*steps, toy("lone", given=given), toy("report", *steps, given=given)]
-
-
-class Telling(Teller):
-    def started(self, step):
-        print("started", step.label, flush=True)
-
-    def moved(self, step, done, of, note):
-        print("moved", step.label, done, flush=True)
-
-    def ended(self, step, failure):
-        print("ended", step.label, failure, flush=True)
-
-
-def main(root: str, journal: str) -> None:
-    """What the killed process does: the same steps as ever, in child processes."""
-    steps = twelve(Path(journal))
-    Disk(root).prepare()
-    with Children() as engine:
-        run(Disk(root), steps, slots=Slots(2), submit=engine.submit, tell=Telling())
 
 
 def finished(root: Path, steps: list[Step]) -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_runner import contents, die, fail, go, labels, refuse, toy, trained, who, whoami
+from toys import contents, die, fail, go, labels, refuse, toy, trained, who, whoami
 
 from codedose.runner import errand
 from codedose.runner.slurm import Jobs, sizes
