@@ -60,12 +60,14 @@ class TestPower:
 
     @pytest.mark.parametrize("df", [1, 2, 9, 39, 500])
     def test_the_distributions_are_scipys(self, df):
-        values, chance = spreads(df)
-        assert values[[0, -1]] * df**0.5 == pytest.approx([stats.chi.ppf(1e-15, df), stats.chi.isf(1e-15, df)])
-        assert chance.sum() == pytest.approx(1, abs=1e-9)
-        density = stats.chi.pdf(values[1::2] * df**0.5, df)
-        assert chance[1::2] / chance[1::2].sum() == pytest.approx(density / density.sum(), rel=1e-9, abs=1e-30)
-        assert beyond(0.025, df) == stats.t.isf(0.025, df)
+        values, weights = spreads(df)
+        assert [weights.sum(), weights @ values**2] == pytest.approx([1, 1], abs=1e-12)
+        assert weights @ values == pytest.approx(stats.chi.mean(df) / df**0.5, rel=1e-12)
+        assert weights @ np.exp(-values) == pytest.approx(
+            stats.chi.expect(lambda value: np.exp(-value / df**0.5), args=(df,)), rel=1e-7
+        )
+        for tail in (0.4, 0.05, 0.025, 1e-6):
+            assert beyond(tail, df) == pytest.approx(stats.t.isf(tail, df), rel=1e-9)
 
     def test_more_of_anything_shows_less(self):
         least = smallest_effect(**SIZE, **NOISE)

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from codedose.analyse.contrasts import NO_SPREAD, trend
 from codedose.analyse.moments import Likeness, difficulties
-from codedose.analyse.simulate import Spread, bent, generator, luck_of, moved
+from codedose.analyse.simulate import Spread, bent, chance_of, generator, luck_of, moved
 from codedose.analyse.student import beyond, noncentrality
 
 Floats = NDArray[np.float64]
@@ -99,7 +98,7 @@ def shown(
     """(study, arm, draw) of one block: binomial replies of each class, averaged over tasks, seeds and backbones."""
     sizes = (studies, size.backbones, size.draws, size.seeds, size.tasks)
     odds = luck_of(luck, np.linspace(0, 1, size.shares), sizes, rng) + shifts[:, None, None, None]
-    right = rng.binomial(classes, special.expit(odds[..., None] + levels)).sum(axis=-1)
+    right = rng.binomial(classes, chance_of(odds[..., None] + levels)).sum(axis=-1)
     points: Floats = 100 * right.mean(axis=(1, 4, 5)) / size.items
     return points
 

@@ -7,15 +7,15 @@ variance without item x arm. Everything is of one reading, and of the tuned cell
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import special
 
 from codedose.analyse.grid import complete
 from codedose.analyse.power import run_points, variances
-from codedose.analyse.simulate import moved
+from codedose.analyse.simulate import chance_of, moved
 from codedose.errors import DataError
 from codedose.tables import UNTUNED
 
@@ -127,7 +127,8 @@ def of_logits(means: Sequence[float], of_items: Floats, shared: Floats) -> dict[
 
 def difficulties(count: int) -> Floats:
     """`count` values that stand for a standard normal distribution, each for an equal part of it."""
-    return np.asarray(special.ndtri((np.arange(count) + 0.5) / count), dtype=np.float64)
+    normal = NormalDist()
+    return np.array([normal.inv_cdf((n + 0.5) / count) for n in range(count)])
 
 
 def logit_sd(mean: float, variance: float) -> float:
@@ -136,7 +137,7 @@ def logit_sd(mean: float, variance: float) -> float:
 
     def too_small(sd: float) -> bool:
         logits = sd * places
-        chances = special.expit(logits + moved(logits[None], 0.0, np.array([mean])))
+        chances = chance_of(logits + moved(logits[None], 0.0, np.array([mean])))
         return bool(chances.var() < variance)
 
     if variance <= 0:

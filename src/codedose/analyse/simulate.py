@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import special
 
 from codedose.keys import seed_for
 from codedose.tables import SCORES, UNTUNED, check
@@ -102,7 +101,7 @@ def world(design: Design, spread: Spread, effects: Floats, rng: np.random.Genera
     apart = effects + spread.arm_backbone * rng.normal(size=(*sizes[:2], 1))
     plain = start[:, None] + apart[..., None]
     logits = plain + items(design, spread.item_arm, spread, sizes[1], rng)
-    untuned = rng.random(start.shape) < special.expit(start)
+    untuned = rng.random(start.shape) < chance_of(start)
     if centred:
         luck = spread.of_luck(shares)
         if design.untuned:
@@ -111,6 +110,12 @@ def world(design: Design, spread: Spread, effects: Floats, rng: np.random.Genera
             plain = start[:, None] + apart[..., None]
         logits = logits + moved(logits, luck[:, None], expected(plain, luck[0]))[..., None]
     return World(design, spread, logits, untuned)
+
+
+def chance_of(odds: Floats) -> Floats:
+    """The chances of log odds. As scipy's `expit`, whose import takes longer than planning a large study."""
+    chances: Floats = (1 + np.tanh(odds / 2)) / 2
+    return chances
 
 
 def items(design: Design, sd: float, spread: Spread, arms: int, rng: np.random.Generator) -> Floats:
@@ -142,7 +147,7 @@ def bent(logits: Floats, luck: Floats | float) -> tuple[Floats, Floats]:
     accuracy, slope = np.zeros(logits.shape[:-1]), np.zeros(logits.shape[:-1])
     wide = np.broadcast_to(np.asarray(luck, dtype=np.float64), logits.shape[:-1])[..., None]
     for place, weight in zip(places, weights / weights.sum(), strict=True):
-        chance = special.expit(logits + wide * place)
+        chance = chance_of(logits + wide * place)
         accuracy += weight * chance.mean(axis=-1)
         slope += weight * (chance * (1 - chance)).mean(axis=-1)
     return accuracy, slope
@@ -189,7 +194,7 @@ def replies(study: World, rng: np.random.Generator) -> Marks:
     design = study.design
     sizes = (1, len(design.families), design.draws, design.seeds, len(design.domains))
     luck = luck_of(study.spread, np.array(list(design.shares.values())), sizes, rng)[0]
-    chance = special.expit(study.logits[:, :, None, None] + luck[..., None])
+    chance = chance_of(study.logits[:, :, None, None] + luck[..., None])
     right: Marks = rng.random(chance.shape) < chance
     return right
 
