@@ -506,7 +506,7 @@ def test_a_study_that_lacks_a_cell_ends_with_3_and_a_report_that_says_what_that_
     obstacle = tmp_path / "store" / "scratch" / bad.folder
     obstacle.parent.mkdir(parents=True)
     obstacle.write_text("in the way")
-    told = codedose("run", path, "--cores", 2, "--json")
+    told = codedose("run", path, "--cores", 1, "--json")
     assert told.code == 3, told
     (failure,) = told.json["failed"]
     assert (failure["class"], failure["tries"]) == ("bug", 1)
@@ -520,13 +520,13 @@ def test_a_study_that_lacks_a_cell_ends_with_3_and_a_report_that_says_what_that_
     assert failure["reason"] in words
     assert "the draw 1 is left out for all arms and backbones, with 1 run whose replies are shown below" in words
     assert "The primary contrast Code - General rests on 2 of 3 draws" in words
-    said = codedose("run", path, "--cores", 2)
+    said = codedose("run", path, "--cores", 1)
     assert said.code == 3
     assert "failed: tune tiny/Code/d1/s0: " in said.err
     assert "    bug: this is a fault of codedose" in said.err
     assert f"    the whole log: {failure['log']}" in said.err
     assert Path(told.json["report"]).read_bytes() == page
     obstacle.unlink()
-    whole = codedose("run", path, "--cores", 2, "--json")
+    whole = codedose("run", path, "--cores", 1, "--json")
     assert (whole.code, whole.json["failed"], whole.json["missing_cells"]) == (0, [], [])
     assert "cell missing" not in Path(whole.json["report"]).read_text()

@@ -20,6 +20,7 @@ def found(*scenarios: str, every: int = 1) -> list[dict]:
     return json.loads(told.stdout)
 
 
+@pytest.mark.long
 def test_a_fault_at_any_call_leaves_a_sound_store_and_the_same_command_ends():
     cases = found("run")
     assert [case for case in cases if case["wrong"]] == []

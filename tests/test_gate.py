@@ -272,7 +272,7 @@ def test_a_study_of_loud_steps_leaves_no_secret_anywhere(
         monkeypatch.setattr(stages, name, Loud(getattr(stages, name), fails="/d1/" if name == "tune_step" else ""))
     write_backbone(tmp_path / "model", FAMILIES[0], layers=1, hidden=32)
     study = a_study({"backbones.0.model": "model", "tune.max_length": 1024})
-    told = codedose("run", study, "--cores", "2")
+    told = codedose("run", study, "--cores", "1")
     assert told.code == 3
     assert "it cannot be done" in told.out + told.err
     assert CANARY not in told.out + told.err

@@ -162,7 +162,7 @@ def test_the_script_makes_the_shipped_weights_again():
 
 
 @NEEDS_DATA
-@pytest.mark.long
+@pytest.mark.soak
 def test_the_listed_figures_are_those_of_the_script():
     """Up to five conversations a line: sums, and so the closest calls, differ between processors."""
     listed = {}

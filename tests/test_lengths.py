@@ -100,11 +100,11 @@ def study(tmp_path, backbone):
 @pytest.mark.long
 def test_a_study_refuses_unequal_arms_before_it_trains_and_draws_again_where_it_is_told_to(study, codedose, tmp_path):
     store = tmp_path / "store"
-    told = codedose("run", study(max_length=300, shrinkage=0.0), "--store", store, "--gpus", 0)
+    told = codedose("run", study(max_length=300, shrinkage=0.0), "--store", store, "--cores", 1)
     assert told.code
     assert "tune.shrinkage (0.0%) apart" in told.out + told.err
     assert not list(store.glob("tune/*"))
-    told = codedose("run", study(max_length=300, shrinkage=0.0, over_long="redraw"), "--store", store, "--gpus", 0)
+    told = codedose("run", study(max_length=300, shrinkage=0.0, over_long="redraw"), "--store", store, "--cores", 1)
     assert told.code == 0, told.out + told.err
     trained = pl.read_parquet(list(store.glob("lengths/*/lengths.parquet")))
     assert trained.height == 4

@@ -434,7 +434,7 @@ MEASURED = ("seconds", "memory")  # of a training: what it took, not what it cam
 def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("study")
     write_backbone(home / "tiny", FAMILIES[0], layers=1, hidden=32)
-    (home / "study.yaml").write_text(yaml.safe_dump(changed(SMALL, {"tune.max_length": 512})))
+    (home / "study.yaml").write_text(yaml.safe_dump(changed(SMALL, {"tune.max_length": 512, "mix.draws": 1, "tasks": SMALL["tasks"][:1]})))
     return home / "study.yaml"
 
 
@@ -494,7 +494,7 @@ def test_a_study_comes_to_the_same_tables_here_and_on_ray(tiny_study, tmp_path):
     code, said = on_ray.watched()
     assert code == 0, said
     assert results(tmp_path / "local") == results(tmp_path / "ray")
-    assert len(results(tmp_path / "ray")) > 40
+    assert len(results(tmp_path / "ray")) > 20
     assert on_ray.listeners <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
     assert on_ray.listeners
     assert psutil.wait_procs(on_ray.there, timeout=5)[1] == []

@@ -1019,6 +1019,7 @@ def test_a_link_brings_back_what_was_chosen(browser: Browser, page: Path) -> Non
     assert browser.value("byId('pick-task').value") == "svamp"
 
 
+@pytest.mark.long
 def test_a_link_can_only_choose_among_what_is_there(browser: Browser, page: Path) -> None:
     for text in HOSTILE:
         state = urllib.parse.urlencode(dict.fromkeys(("case", "task", "backbone", "run", "reading", "search"), text))

@@ -281,7 +281,7 @@ def pages(names: Sequence[str], texts: Sequence[str], mark: pytest.MarkDecorator
             yield pytest.param({place: texts}, marks=mark, id=f"{mark.name}-{place}")
 
 
-SOME = list(pages(NAMES[::4], NAMES[::4], pytest.mark.long))  # without the longest, whose pages take minutes
+SOME = list(pages(NAMES[::8], NAMES[::4], pytest.mark.long))  # without the longest, whose pages take minutes
 ALL = list(pages(NAMES, TEXTS, pytest.mark.soak))
 
 
@@ -398,6 +398,7 @@ def check(
         assert [text[:90] for text in shown if most_here and text not in told["seen"]] == []
 
 
+@pytest.mark.long
 def test_every_place_at_once(watched: Browser, twins_use: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     """The short version: some texts in every place."""
     texts = {place: NAMES[at :: 30 if place in WITH_NAMES else 9] for at, place in enumerate(PLACES)}

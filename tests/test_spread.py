@@ -217,7 +217,7 @@ def test_two_processes_lose_what_one_loses_over_fifty_steps(folders, tmp_path):
     assert rows[-1]["loss"] < 0.99 * rows[0]["loss"]  # it does learn
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_the_same_the_other_way_round(folders, tmp_path):
     """What the test above leaves out: also bfloat16, and adapters in float32 on a backbone in bfloat16."""
     llama, tied = folders["Llama-2"], folders["Llama-3"]
@@ -230,7 +230,7 @@ def test_the_same_the_other_way_round(folders, tmp_path):
     assert_agree(cases, tmp_path / "out")
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_every_family_and_every_way_of_computing_it(folders, tmp_path):
     """Also layers computed twice, a model that takes no documents in a row, and too little memory in one process."""
     llama = folders["Llama-2"]
@@ -290,7 +290,7 @@ def scant(folder: Path, how: Tune, out: Path, device: str) -> tuple[Any, Callabl
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("making", [make, scant])
+@pytest.mark.parametrize("making", [make, pytest.param(scant, marks=pytest.mark.soak)])
 def test_a_sharded_training_tells_its_steps_and_keeps_a_whole_model(folders, tmp_path, making):
     """Also where memory runs out in one process: all begin again with less at once, until it suffices."""
     seen: list[int] = []
@@ -313,15 +313,14 @@ def test_a_sharded_training_tells_its_steps_and_keeps_a_whole_model(folders, tmp
         torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=2e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("how", "kind", "words"),
     [
         ("refused", MachineError, "^no such model: copy it here$"),
+        ("killed", MachineError, "was killed by SIGKILL .* run the same again to go on$"),
         pytest.param(
-            *("failed", RuntimeError, "^process 1 of a training failed: KeyError: 'a mistake'$"), marks=pytest.mark.long
-        ),
-        pytest.param(
-            *("killed", MachineError, "was killed by SIGKILL .* run the same again to go on$"), marks=pytest.mark.long
+            *("failed", RuntimeError, "^process 1 of a training failed: KeyError: 'a mistake'$"), marks=pytest.mark.soak
         ),
     ],
 )
@@ -361,7 +360,10 @@ def sleeping(told: Path, device: str) -> Any:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "ended_by",
+    [signal.SIGKILL, *(pytest.param(each, marks=pytest.mark.soak) for each in (signal.SIGINT, signal.SIGTERM))],
+)
 def test_processes_end_with_the_one_that_started_them(tmp_path, ended_by):
     script, told = tmp_path / "alone.py", tmp_path / "told"
     script.write_text(LEFT_ALONE)

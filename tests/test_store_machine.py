@@ -305,7 +305,9 @@ def explore(kind: str, folder: Path, port: Callable[[], int], *, examples: int, 
         run_state_machine_as_test(world, settings=chosen)
 
 
-@pytest.mark.parametrize(("kind", "examples"), [("disk", 25), ("memory", 25), ("s3", 3)])
+@pytest.mark.parametrize(
+    ("kind", "examples"), [("disk", 25), ("memory", 25), pytest.param("s3", 3, marks=pytest.mark.long)]
+)
 def test_the_store_is_always_as_the_model_says(kind: str, examples: int, tmp_path: Path, request):
     explore(kind, tmp_path, lambda: request.getfixturevalue("s3_port"), examples=examples, length=15)
 

@@ -250,6 +250,7 @@ def test_layers_computed_twice_change_nothing(folder, tmp_path, by_itself):
         assert told(rows[run.name], "loss") == pytest.approx(told(by_itself(folder, run, FEW)[0], "loss"), rel=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["bfloat16_mixed", "bfloat16_pure"])
 def test_in_bfloat16_they_are_near_each_other(folder, tmp_path, precision):
     how = FEW.model_copy(update={"precision": precision})
