@@ -22,7 +22,7 @@ from codedose.runner.place import open_store
 
 CANARY = "CODEDOSE_SOAK"  # in the environment of a run and of all that it starts
 ORPHAN = 5.0  # seconds after which nothing of a killed run may live
-RESULTS = (".parquet",)
+RESULTS = (".parquet", ".csv")  # of codedose, and of the toy study
 NOT_RESULTS = ("cards",)  # what holds seconds and provenance
 TOY = "import sys; sys.path.insert(0, {tests!r}); import soak; soak.toy({store!r}, {journal!r}, {pause})"
 

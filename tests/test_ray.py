@@ -434,7 +434,9 @@ MEASURED = ("seconds", "memory")  # of a training: what it took, not what it cam
 def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("study")
     write_backbone(home / "tiny", FAMILIES[0], layers=1, hidden=32)
-    (home / "study.yaml").write_text(yaml.safe_dump(changed(SMALL, {"tune.max_length": 512, "mix.draws": 1, "tasks": SMALL["tasks"][:1]})))
+    (home / "study.yaml").write_text(
+        yaml.safe_dump(changed(SMALL, {"tune.max_length": 512, "mix.draws": 1, "tasks": SMALL["tasks"][:1]}))
+    )
     return home / "study.yaml"
 
 

@@ -1,4 +1,4 @@
-"""A toy study of eleven quick steps: a diamond, two perishable parts, scratch, nested files, Parquet tables.
+"""A toy study of eleven quick steps: a diamond, two perishable parts, scratch, nested files, tables.
 
 Its result follows from the names of its steps alone. A journal outside the store says which bodies have begun.
 """
@@ -8,9 +8,6 @@ import json
 import os
 import time
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from codedose.runner.step import Progress, Step, Where
 
@@ -37,8 +34,10 @@ def make(
     half = halfway(scratch, digest) if scratch else digest
     progress(2, 3, name)
     time.sleep(pause / 2)
-    with (out / "table.parquet").open("wb") as file:
-        pq.write_table(pa.table({"row": list(range(ROWS)), "of": [f"{half} {n}" for n in range(ROWS)]}), file)
+    with (out / "table.csv").open("w") as file:
+        file.write("row,of\n")
+        file.flush()
+        file.writelines(f"{n},{half} {n}\n" for n in range(ROWS))
     (out / "note.json").write_text(json.dumps({"name": name, "digest": half}))
     (out / "more").mkdir()
     (out / "more" / "lines.txt").write_text(f"{half}\n" * 3)
@@ -58,7 +57,7 @@ def note(journal: Path, name: str) -> None:
 
 def content(folder: Path) -> str:
     """What a step reads of one that it needs: table, note, lines, and the weights where they are."""
-    table = hashlib.sha256((folder / "table.parquet").read_bytes()).hexdigest()
+    table = hashlib.sha256((folder / "table.csv").read_bytes()).hexdigest()
     said, lines = json.loads((folder / "note.json").read_text()), (folder / "more" / "lines.txt").read_text()
     weights = folder / PART / "weights.bin"
     return json.dumps([table, said, lines, weights.read_text() if weights.is_file() else ""])

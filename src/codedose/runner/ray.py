@@ -187,7 +187,12 @@ def shortage(where: Where, nodes: Nodes) -> str | None:
 def in_words(resources: Mapping[str, float]) -> str:
     """Cores, GPUs and memory in words."""
     cores, gpus, memory = (resources.get(name, 0) for name in ("CPU", "GPU", "memory"))
-    parts = [f"{cores:g} cores", *([f"{gpus:g} GPUs"] if gpus else []), *([f"{memory / 1e9:.1f} GB"] if memory else [])]
+    core, gpu = (name + "s" * (number != 1) for name, number in (("core", cores), ("GPU", gpus)))
+    parts = [
+        f"{cores:g} {core}",
+        *([f"{gpus:g} {gpu}"] if gpus else []),
+        *([f"{memory / 1e9:.1f} GB"] if memory else []),
+    ]
     return ", ".join(parts)
 
 
