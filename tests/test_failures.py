@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from conftest import SMALL
 from hypothesis import given
 from hypothesis import strategies as st
 from test_analyse import STUDY, plant
@@ -497,10 +498,10 @@ def test_what_is_lost_is_blamed_on_what_failed():
 
 @pytest.mark.long
 def test_a_study_that_lacks_a_cell_ends_with_3_and_a_report_that_says_what_that_does(codedose, a_study, tmp_path):
-    """A file lies where one of nine trainings wants to work. Without it the same command makes the study whole."""
+    """A file lies where one of six trainings wants to work. Without it the same command makes the study whole."""
     shutil.rmtree(tmp_path / "tiny")
     write_backbone(tmp_path / "tiny", FAMILIES[0], layers=1, hidden=32)
-    path = a_study({"mix.draws": 3, "pool.leaks": "keep", "tune.max_length": 512})
+    path = a_study({"mix.draws": 3, "pool.leaks": "keep", "tune.max_length": 512, "tasks": SMALL["tasks"][:1]})
     steps = Planner(load(path), tmp_path).steps
     bad = next(step for step in steps if step.kind == "tune" and step.label == "tiny/Code/d1/s0")
     obstacle = tmp_path / "store" / "scratch" / bad.folder
