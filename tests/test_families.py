@@ -27,8 +27,7 @@ from codedose.study import Study, load
 pytestmark = pytest.mark.long
 
 ARMS = [
-    {"name": name, "share": share, "repeat": None, "control": None}
-    for name, share in (("General", 0.0), ("Code", 1.0))
+    {"name": name, "share": share, "repeat": None, "control": None} for name, share in (("General", 0.0), ("Code", 1.0))
 ]
 TASKS = ("coin_flip", "prontoqa", "gsm8k")  # one a domain
 ITEMS, DRAWS = 2, 1

@@ -338,7 +338,9 @@ def test_a_study_that_samples_goes_the_whole_line_and_every_arm_draws_alike(code
     write_backbone(tmp_path / "tiny", FAMILIES[2], layers=1, hidden=32)
     sampled = {"samples": 3, "temperature": 1.0, "top_p": 0.9}
     study = tmp_path / "sampled.yaml"
-    study.write_text(yaml.safe_dump(changed(SMALL, {"generate.decoding": sampled, "tune.max_length": 512, "mix.draws": 1})))
+    study.write_text(
+        yaml.safe_dump(changed(SMALL, {"generate.decoding": sampled, "tune.max_length": 512, "mix.draws": 1}))
+    )
     told = codedose("run", study, "--cores", 1)
     assert told.code == 0, told.err
     completions = [pl.read_parquet(path) for path in (tmp_path / "store").glob("generate/*/completions.parquet")]
