@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.power import TTestPower
 from test_analyse import STUDY, plant
 
@@ -17,10 +17,10 @@ from codedose.analyse.chances import DIFFERENCE, TREND, Ask, Size, finds, formul
 from codedose.analyse.contrasts import over_draws
 from codedose.analyse.designs import Bounds, cheapest
 from codedose.analyse.effects import effects
-from codedose.analyse.moments import ASSUMED, like, logit_sd
+from codedose.analyse.moments import ASSUMED, difficulties, like, logit_sd
 from codedose.analyse.power import calibrate, cheapest_design, smallest_effect
 from codedose.analyse.sentences import case, number, sentence
-from codedose.analyse.simulate import Design, Spread, generator, replies, scores, world
+from codedose.analyse.simulate import Design, Spread, chance_of, generator, replies, scores, world
 from codedose.analyse.student import beyond, noncentrality, spreads
 from codedose.analyse.words import summarise
 from codedose.errors import DataError
@@ -66,8 +66,20 @@ class TestPower:
         assert weights @ np.exp(-values) == pytest.approx(
             stats.chi.expect(lambda value: np.exp(-value / df**0.5), args=(df,)), rel=1e-7
         )
-        for tail in (0.4, 0.05, 0.025, 1e-6):
-            assert beyond(tail, df) == pytest.approx(stats.t.isf(tail, df), rel=1e-9)
+        for tail, close in ((0.4, 1e-12), (0.05, 1e-12), (0.025, 1e-12), (0.0005, 1e-12), (1e-6, 1e-9)):
+            assert beyond(tail, df) == pytest.approx(stats.t.isf(tail, df), rel=close)
+
+    @pytest.mark.parametrize("df", [*range(1, 41), 100, 500])
+    def test_power_is_that_of_scipys_noncentral_t(self, df):
+        edge, distance = beyond(0.025, df), noncentrality(df, 0.8, 0.95)
+        power = stats.nct.sf(edge, df, distance) + stats.nct.cdf(-edge, df, distance)
+        assert power == pytest.approx(0.8, abs=1e-10)
+
+    def test_chances_and_places_are_scipys(self):
+        odds = np.linspace(-700, 700, 10_001)
+        assert chance_of(odds) == pytest.approx(special.expit(odds), abs=1e-15)
+        for count in (1, 2, 8, 64, 2000):
+            assert difficulties(count) == pytest.approx(special.ndtri((np.arange(count) + 0.5) / count), abs=1e-14)
 
     def test_more_of_anything_shows_less(self):
         least = smallest_effect(**SIZE, **NOISE)

@@ -113,7 +113,7 @@ def world(design: Design, spread: Spread, effects: Floats, rng: np.random.Genera
 
 
 def chance_of(odds: Floats) -> Floats:
-    """The chances of log odds. As scipy's `expit`, whose import takes longer than planning a large study."""
+    """The chances of log odds. As scipy's `expit`, whose import is a sixth of `codedose plan`."""
     chances: Floats = (1 + np.tanh(odds / 2)) / 2
     return chances
 
